@@ -1,0 +1,73 @@
+"""The command line. PyTorch is imported by the commands, once what is asked for has been found right."""
+
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+import seqtrain
+from seqtrain.config.names import did_you_mean
+from seqtrain.config.overview import commands, help_text
+from seqtrain.config.source import docstring
+from seqtrain.errors import UserError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+HELP = ("-h", "--help", "help")
+INTERRUPTED = 130
+
+
+def main() -> int:
+    """Runs what the arguments ask for and returns the exit code."""
+    try:
+        return _dispatch(sys.argv[1:])
+    except UserError as error:
+        print(f"seqtrain: {error}", file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _dispatch(argv: list[str]) -> int:
+    first = argv[0] if argv else ""
+    if first == "--version":
+        print(f"seqtrain {seqtrain.__version__}")
+        return 0
+    if first in HELP:
+        print(help_text())
+        return 0
+    if not first or first.startswith("-") or "=" in first or first.startswith(("+", "~")):
+        return _train(argv)
+    return _command(first, argv[1:])
+
+
+def _command(name: str, argv: list[str]) -> int:
+    known = commands()
+    if name == "train" or name not in known:
+        if name != "train":
+            raise UserError(f"{name}: no such command{did_you_mean(name, known)} Commands: {', '.join(known)}")
+        return _train(argv)
+    if any(word in HELP[:2] for word in argv):
+        print(docstring(f"seqtrain.commands.{name}"))
+        return 0
+    code: int = importlib.import_module(f"seqtrain.commands.{name}").main(argv)
+    return code
+
+
+def _train(argv: list[str]) -> int:
+    if any(word in HELP[:2] for word in argv):
+        print(help_text())
+        return 0
+    from seqtrain.config.launch import launch
+
+    return launch(argv, _run)
+
+
+def _run(cfg: "DictConfig") -> None:
+    from seqtrain.commands.train import run
+
+    run(cfg)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

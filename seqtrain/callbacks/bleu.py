@@ -1,0 +1,196 @@
+"""BLEU and chrF in validation and test, by sacreBLEU, with the texts that they were computed from."""
+
+import contextlib
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+from sacrebleu import metrics as sacrebleu
+
+from seqtrain.config.types import NonNegative
+from seqtrain.decoding.settings import Decoding
+from seqtrain.runs.files import write_text
+
+log = logging.getLogger(__name__)
+
+
+class BLEU(pl.Callback):
+    """Translates every validation and test batch and scores the detokenised text (Papineni 2002, Post 2018).
+
+    Logs `val/bleu` (cased, 13a), `val/bleu_lc` (lowercased) and `val/chrf` (Popović 2015), the same with `test/`, in
+    time for checkpoints and early stopping to go by them. It runs whenever Lightning validates:
+    `trainer.check_val_every_n_epoch`, `trainer.val_check_interval`.
+
+    The texts are saved in `hypotheses/`: `val-STEP.txt` of the best and of the last validation, `test.txt`, and
+    `.source.txt` and `.reference.txt` of both; `sacrebleu hypotheses/test.reference.txt -i hypotheses/test.txt`
+    gives the number that was logged.
+
+    The model has `translate(batch, decoding)`, the data module `target_tokenizer`, `sources(split)` and
+    `references(split)`; batches have `index`, by which a sentence that two ranks were given counts once. On tasks
+    other than translation, and in Lightning's sanity check, it does nothing.
+
+    Args:
+        decoding: how to search; `None` is greedy.
+        samples: rows of the table of source, reference and hypothesis in W&B.
+        save: whether the texts are saved.
+        directory: the run's directory; `None` is the trainer's `default_root_dir`.
+
+    Attributes:
+        signatures: sacreBLEU's signature of every metric, from the first evaluation on.
+    """
+
+    def __init__(
+        self,
+        *,
+        decoding: Decoding | None = None,
+        samples: NonNegative = 20,
+        save: bool = True,
+        directory: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.decoding = decoding or Decoding()
+        self.samples = samples
+        self.save = save
+        self.directory = directory
+        self.signatures: dict[str, str] = {}
+        self._decoded: dict[int, str] = {}
+        self._best: tuple[float, str] | None = None
+        self._last: str | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Which files hold the best and the last validation's texts."""
+        return {"best": self._best, "last": self._last}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on with them."""
+        self._best, self._last = state_dict["best"], state_dict["last"]
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forgets an evaluation that did not come to its end."""
+        self._decoded = {}
+
+    on_test_start = on_validation_start
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Decodes the batch."""
+        if dataloader_idx != 0 or not _applies(trainer, pl_module):
+            return
+        with torch.inference_mode(), trainer.precision_plugin.forward_context():
+            found: Any = pl_module.translate(batch, self.decoding)  # type: ignore[operator]
+        tokenizer = trainer.datamodule.target_tokenizer  # type: ignore[attr-defined]
+        for index, hypotheses in zip(batch.index.tolist(), found, strict=True):
+            self._decoded[index] = _line(tokenizer.decode(hypotheses[0].tokens))
+
+    on_test_batch_end = on_validation_batch_end
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Scores, logs and saves the validation set's translations."""
+        self._evaluate(trainer, pl_module, "val")
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Scores, logs and saves the test set's translations."""
+        self._evaluate(trainer, pl_module, "test")
+
+    def _evaluate(self, trainer: pl.Trainer, pl_module: pl.LightningModule, split: str) -> None:
+        if not _applies(trainer, pl_module):
+            return
+        decoded, self._decoded = _gathered(trainer, self._decoded), {}
+        if not decoded:
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        sources, references = data.sources(split), data.references(split)
+        # A trainer with limited batches decodes a part of the split: everything else must be the same part.
+        rows = [(_line(sources[i]), _line(references[i]), decoded[i]) for i in sorted(decoded)]
+        scores = self._score([row[2] for row in rows], [row[1] for row in rows])
+        for name, score in scores.items():
+            # Every rank has gathered all texts, so every rank has the same number.
+            pl_module.log(f"{split}/{name}", score, prog_bar=name == "bleu", on_step=False, on_epoch=True, batch_size=1)
+        if trainer.is_global_zero:
+            if self.save:
+                self._write(trainer, split, rows, scores["bleu"])
+            self._show(trainer, split, rows)
+
+    def _score(self, hypotheses: list[str], references: list[str]) -> dict[str, float]:
+        scores, signatures = {}, {}
+        metrics = {"bleu": sacrebleu.BLEU(), "bleu_lc": sacrebleu.BLEU(lowercase=True), "chrf": sacrebleu.CHRF()}
+        for name, metric in metrics.items():
+            scores[name] = float(metric.corpus_score(hypotheses, [references]).score)
+            signatures[name] = str(metric.get_signature())
+        if not self.signatures:
+            _announce(signatures)
+        self.signatures = signatures
+        return scores
+
+    def _write(self, trainer: pl.Trainer, split: str, rows: list[tuple[str, str, str]], bleu: float) -> None:
+        folder = Path(self.directory or trainer.default_root_dir) / "hypotheses"
+        name = f"val-{trainer.global_step}.txt" if split == "val" else f"{split}.txt"
+        columns = {f"{split}.source.txt": 0, f"{split}.reference.txt": 1, name: 2}
+        for file, column in columns.items():
+            write_text(folder / file, "".join(row[column] + "\n" for row in rows))
+        if split == "val" and trainer.state.fn == "fit":
+            self._keep(folder, name, bleu)
+
+    def _keep(self, folder: Path, name: str, bleu: float) -> None:
+        """Removes the validation file that is neither the best nor the last any more."""
+        before = {self._last, self._best[1] if self._best else None} - {None}
+        if self._best is None or bleu > self._best[0]:
+            self._best = (bleu, name)
+        self._last = name
+        for old in before - {self._best[1], self._last}:
+            with contextlib.suppress(FileNotFoundError):
+                (folder / str(old)).unlink()
+
+    def _show(self, trainer: pl.Trainer, split: str, rows: list[tuple[str, str, str]]) -> None:
+        count = min(self.samples, len(rows))
+        chosen = [rows[i * len(rows) // count] for i in range(count)]
+        for logger in trainer.loggers if chosen else ():
+            if isinstance(logger, WandbLogger):
+                table = [list(row) for row in chosen]
+                logger.log_table(
+                    f"{split}/samples",
+                    columns=["source", "reference", "hypothesis"],
+                    data=table,
+                    step=_log_step(trainer),
+                )
+
+
+def _applies(trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:
+    task = getattr(pl_module, "task", None)
+    return not trainer.sanity_checking and getattr(task, "name", None) == "translation"
+
+
+def _gathered(trainer: pl.Trainer, decoded: dict[int, str]) -> dict[int, str]:
+    """The translations of all ranks by the sentence's position: each once."""
+    if trainer.world_size == 1:
+        return decoded
+    parts: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(parts, decoded)
+    return {index: text for part in parts for index, text in part.items()}
+
+
+def _line(text: str) -> str:
+    """`text` as one line of a file, with nothing at its end that the `sacrebleu` command would strip."""
+    return text.replace("\r", " ").replace("\n", " ").rstrip()
+
+
+def _log_step(trainer: pl.Trainer) -> int:
+    # Lightning logs what validation found under the step that was taken last, counted from 0.
+    return max(trainer.global_step - 1, 0) if trainer.state.fn == "fit" else trainer.global_step
+
+
+@rank_zero_only
+def _announce(signatures: dict[str, str]) -> None:
+    for name, signature in signatures.items():
+        log.info("%s: %s", name, signature)

@@ -1,0 +1,45 @@
+"""Stop when validation no longer gets better."""
+
+from typing import Literal
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
+from pytorch_lightning.utilities import rank_zero_info
+
+from seqtrain.config.types import NonNegativeFloat, Positive
+from seqtrain.errors import UserError
+
+
+class EarlyStopping(LightningEarlyStopping):
+    """Lightning's `EarlyStopping`, which says why it stopped.
+
+    Args:
+        monitor: the metric; the train command takes the task's where this is `None`.
+        mode: whether more or less of it is better; with `monitor`.
+        patience: validations without a better value before the training ends.
+        min_delta: what counts as better.
+    """
+
+    def __init__(
+        self,
+        *,
+        monitor: str | None = None,
+        mode: Literal["min", "max"] | None = None,
+        patience: Positive = 10,
+        min_delta: NonNegativeFloat = 0.0,
+    ) -> None:
+        super().__init__(monitor=monitor or "", mode=mode or "max", patience=patience, min_delta=min_delta)
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuses to begin without a metric."""
+        if not self.monitor:
+            raise UserError(
+                "early stopping has no metric to go by",
+                "Set callbacks.early_stopping.monitor and .mode, say to val/loss.",
+            )
+        super().setup(trainer, pl_module, stage)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Says why the training ended, if this ended it."""
+        if self.stopping_reason_message:
+            rank_zero_info(self.stopping_reason_message.replace(" Signaling Trainer to stop.", ""))

@@ -1,0 +1,100 @@
+"""The state of every random stream in the checkpoint, so that a resumed run draws what it would have drawn."""
+
+import random
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities import rank_zero_warn
+
+
+class Randomness(pl.Callback):
+    """Keeps the random states of Python, NumPy and torch (CPU and CUDA, of every rank) in the checkpoint.
+
+    Validation is kept out of the training's stream: what it draws changes nothing in the steps that follow. So a run
+    that was stopped after any step and resumed makes the same numbers as one that never stopped.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loaded: dict[str, Any] | None = None
+        self._inside_epoch = False
+        self._before_validation: dict[str, Any] | None = None
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Adds the states of all ranks; called on every rank."""
+        states: list[Any] = [self._before_validation or capture()]
+        if trainer.world_size > 1:
+            gathered: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(gathered, states[0])
+            states = gathered
+        inside = not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        checkpoint["randomness"] = {"states": states, "inside_epoch": inside}
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keeps the state for the moment that it is needed at."""
+        saved = checkpoint.get("randomness")
+        if saved is None or trainer.state.fn != "fit":
+            return
+        if len(saved["states"]) != trainer.world_size:
+            rank_zero_warn(
+                f"The checkpoint was made by {len(saved['states'])} processes and is resumed by {trainer.world_size}: "
+                "their random states do not carry over, so the run goes on with other random numbers."
+            )
+            return
+        self._loaded = saved["states"][trainer.global_rank]
+        self._inside_epoch = saved["inside_epoch"]
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Restores the state between two epochs: what the loaders draw when an epoch begins comes after it."""
+        if self._loaded is not None and not self._inside_epoch:
+            restore(self._loaded)
+            self._loaded = None
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Restores the state inside an epoch: what the loaders drew to begin it again is forgotten."""
+        if self._loaded is not None:
+            restore(self._loaded)
+            self._loaded = None
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Sets the training's stream aside."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._before_validation = capture()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Goes on with the training's stream."""
+        if self._before_validation is not None:
+            restore(self._before_validation)
+            self._before_validation = None
+
+
+def capture() -> dict[str, Any]:
+    """The states of all random streams of this process, as tensors and plain values."""
+    kind, words, position, has_gauss, cached = np.random.get_state()
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "python": random.getstate(),
+        "numpy": [str(kind), torch.from_numpy(np.asarray(words).astype(np.int64)), position, has_gauss, cached],
+    }
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def restore(state: dict[str, Any]) -> None:
+    """Sets all random streams of this process to what `capture` returned."""
+    torch.set_rng_state(state["torch"].cpu())
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    kind, numbers, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((kind, numbers.cpu().numpy().astype(np.uint32), position, has_gauss, cached))
+    if "cuda" in state and torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])

@@ -1,0 +1,198 @@
+"""Train a model on a data set, then test its best checkpoint (the default command)."""
+
+import logging
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from pytorch_lightning.utilities import rank_zero_only
+
+from seqtrain.callbacks.interruption import InterruptionError
+from seqtrain.commands.summary import beginning, ending
+from seqtrain.config.allow import build, build_all, to_plain
+from seqtrain.errors import UserError
+from seqtrain.models.base import SequenceModel
+from seqtrain.runs.checkpoints import AtomicCheckpointIO
+from seqtrain.runs.metrics import MetricsFile
+from seqtrain.runs.record import Run
+from seqtrain.runs.wandb import WandB
+from seqtrain.tasks.base import Task
+
+log = logging.getLogger(__name__)
+
+
+def run(config: DictConfig) -> dict[str, float]:
+    """Trains what a checked configuration describes, in the run directory that Hydra made.
+
+    Returns:
+        The results: test metrics, and the best validation score.
+    """
+    quieten_lightning()
+    directory = Path(HydraConfig.get().runtime.output_dir)
+    checkpoint = checkpoint_to_resume(config.resume, directory)
+    data = build(config.data, "data", seed=config.seed)
+    if checkpoint is not None:
+        data.load(directory / "tokenizer")
+    data.prepare_data()
+    data.setup("fit")
+    record = begin(config, directory, data, resumed=checkpoint is not None)
+    loggers: list[Any] = []
+    try:
+        loggers = build_loggers(config, directory)
+        results = fit_and_test(config, record, data, loggers, checkpoint)
+    except BaseException as error:
+        stopped = isinstance(error, InterruptionError | KeyboardInterrupt | SystemExit)
+        end(record, loggers, "interrupted" if stopped else "failed", error=error)
+        raise
+    end(record, loggers, "finished", results=results)
+    return results
+
+
+def quieten_lightning() -> None:
+    """Leaves out Lightning's notes on hardware and its tips; its warnings stay."""
+    for name in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric.utilities.seed").setLevel(logging.WARNING)
+
+
+def checkpoint_to_resume(resume: str | None, directory: Path) -> Path | None:
+    """The checkpoint that a run goes on from: the one that was named, or the run's last one, if there is one."""
+    if resume is None:
+        return None
+    named = Path(resume)
+    if resume != "auto" and named.is_file():
+        return named
+    last = directory / "checkpoints" / "last.ckpt"
+    return last if last.exists() else None
+
+
+def begin(config: DictConfig, directory: Path, data: Any, *, resumed: bool) -> Run:
+    """Writes the manifest and the tokenizers."""
+    record = Run(directory)
+    if rank_zero_only.rank != 0:
+        return record
+    fields = {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "seed": config.seed,
+        "tags": list(config.tags),
+        "group": config.group,
+        "choices": {k: v for k, v in HydraConfig.get().runtime.choices.items() if "hydra" not in k},
+        "precision": config.trainer.get("precision"),
+        "data": {"fingerprint": data.fingerprint, "sizes": data.sizes},
+        "tokenizer_hash": getattr(data, "tokenizer_hash", None),
+    }
+    if Run.exists(directory):
+        record.resume(**({"seed": config.seed} if resumed else fields))
+    else:
+        record = Run.create(directory, config, overrides=list(HydraConfig.get().overrides.task), **fields)
+    data.save(record.tokenizer)
+    return record
+
+
+def build_loggers(config: DictConfig, directory: Path) -> list[Any]:
+    """The run's own record of metrics, and the loggers that were chosen."""
+    loggers: list[Any] = [MetricsFile(directory=str(directory))]
+    if config.trainer.get("fast_dev_run"):
+        return loggers
+    chosen = config.logger
+    if chosen and chosen.get("_target_", "").endswith(".WandB"):
+        return [*loggers, build(chosen, "logger", directory=str(directory), group=config.group, tags=list(config.tags))]
+    return loggers + build_all(chosen, "logger", directory=str(directory))
+
+
+def build_callbacks(config: DictConfig, directory: Path, task: Task) -> list[pl.Callback]:
+    """The chosen callbacks; those that go by a metric go by the task's unless another was named."""
+    callbacks = []
+    for node in to_plain(config.callbacks or {}).values():
+        if node is None:
+            continue
+        if "monitor" in node and node["monitor"] is None:
+            node["monitor"], node["mode"] = task.monitor, task.goal
+        if "dirpath" in node and node["dirpath"] is None:
+            node["dirpath"] = str(directory / "checkpoints")
+        callbacks.append(build(node, "callbacks"))
+    return callbacks
+
+
+def fit_and_test(
+    config: DictConfig, record: Run, data: Any, loggers: list[Any], checkpoint: Path | None
+) -> dict[str, float]:
+    """The training and the test, and what is shown before and after."""
+    pl.seed_everything(config.seed)
+    model: SequenceModel = build(config.model, "model", task=data.task)
+    model.optimize_with(
+        lambda parameters: build(config.optimizer, "optimizer", params=parameters),
+        build(config.scheduler, "scheduler") if config.scheduler else None,
+    )
+    trainer: pl.Trainer = build(
+        config.trainer,
+        "trainer",
+        callbacks=build_callbacks(config, record.directory, data.task),
+        logger=loggers,
+        default_root_dir=str(record.directory),
+        plugins=[AtomicCheckpointIO()],
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+    )
+    parameters = sum(p.numel() for p in model.parameters())
+    if trainer.is_global_zero:
+        record.write_manifest(parameters=parameters, ranks=trainer.world_size)
+        beginning(config, model, data, record, device=str(trainer.strategy.root_device))
+    for logger in loggers:
+        logger.log_hyperparams({**to_plain(config), "run": record.manifest})
+    trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    results = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+    best = trainer.checkpoint_callback
+    if best is not None and best.best_model_score is not None:  # type: ignore[attr-defined]
+        results[f"best/{data.task.monitor}"] = float(best.best_model_score)  # type: ignore[attr-defined]
+    results |= test(trainer, model, data)
+    if trainer.is_global_zero:
+        record.write_manifest(signatures=_signatures(trainer))
+        ending(results, record, data.task)
+    return results
+
+
+def test(trainer: pl.Trainer, model: SequenceModel, data: Any) -> dict[str, float]:
+    """Test metrics of the best checkpoint, or of the model as it is where none was kept."""
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    data.setup("test")
+    if not data.has("test"):
+        return {}
+    path = best if best and Path(best).exists() else None
+    trainer.test(model, datamodule=data, ckpt_path=path, weights_only=True, verbose=False)
+    return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+
+
+def _signatures(trainer: pl.Trainer) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        found |= getattr(callback, "signatures", {})
+    return found
+
+
+def end(
+    record: Run,
+    loggers: list[Any],
+    status: Any,
+    *,
+    results: dict[str, float] | None = None,
+    error: BaseException | None = None,
+) -> None:
+    """Writes how the run ended, for readers of the record and of W&B."""
+    if rank_zero_only.rank == 0:
+        try:
+            record.finish(status, results=results, error=error)
+        except UserError as unwritable:
+            if error is None:
+                raise
+            log.error("%s", unwritable)
+    for logger in loggers:
+        if isinstance(logger, WandB):
+            logger.finish(exit_code=0 if status == "finished" else 1)
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

@@ -1,0 +1,107 @@
+"""Which directory a run is written to, and from which checkpoint a run goes on."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from seqtrain.config.arguments import take
+from seqtrain.errors import UserError
+
+RUN_DIRECTORY = "SEQTRAIN_RUN_DIR"
+"""The environment variable by which the first process tells further ones of the same run where to write."""
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A run that is gone on with: its directory and the checkpoint to load."""
+
+    directory: Path
+    checkpoint: Path
+
+
+def is_run(directory: Path) -> bool:
+    """Whether a run was begun in a directory."""
+    return (directory / "manifest.json").is_file()
+
+
+def refuse_existing(directory: Path) -> None:
+    """Refuses to write a new run where one is, or where nothing can be written.
+
+    Raises:
+        UserError: names the ways on.
+    """
+    if is_run(directory):
+        raise UserError(
+            f"{directory} already holds a run",
+            f"Go on with it: resume={directory}. Or write elsewhere: hydra.run.dir=PATH.",
+        )
+    there = next(place for place in (directory.absolute(), *directory.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise UserError(f"{directory}: {there} is a file, not a directory", "Write elsewhere: hydra.run.dir=PATH.")
+    if not os.access(there, os.W_OK):
+        raise UserError(f"{directory}: {there} cannot be written to", "Write elsewhere: hydra.run.dir=PATH.", code=1)
+
+
+def find_resumed(path: str) -> Resumed:
+    """The run that `resume=PATH` names: a run's directory, or a checkpoint in one.
+
+    Raises:
+        UserError: there is no such path, no run or no checkpoint; names what there is.
+    """
+    place = Path(path)
+    if not place.exists():
+        raise UserError(f"resume={path}: no such run or checkpoint", _there_is(place.parent))
+    if place.is_file():
+        for directory in place.absolute().parents[:2]:
+            if is_run(directory):
+                return Resumed(directory, place)
+        raise UserError(f"resume={path}: not in a run's directory", "A checkpoint is RUN/checkpoints/NAME.ckpt.")
+    if not is_run(place):
+        raise UserError(f"resume={path}: holds no run (no manifest.json)", _there_is(place))
+    checkpoint = place / "checkpoints" / "last.ckpt"
+    if not checkpoint.is_file():
+        found = sorted(file.name for file in checkpoint.parent.glob("*.ckpt"))
+        hint = f"There is {', '.join(found)}: resume={checkpoint.parent / found[0]}" if found else "It has none at all."
+        raise UserError(f"resume={path}: the run has no checkpoints/last.ckpt to go on from", hint)
+    return Resumed(place, checkpoint)
+
+
+def resumed_overrides(overrides: list[str], resumed: Resumed) -> list[str]:
+    """The overrides of a run that is gone on with, then those given now; of two for one key the one given now counts.
+
+    Raises:
+        UserError: the run does not say what it was started with.
+    """
+    file = resumed.directory / ".hydra" / "overrides.yaml"
+    try:
+        before = [str(override) for override in yaml.safe_load(file.read_text(encoding="utf-8")) or []]
+    except (OSError, yaml.YAMLError, TypeError) as error:
+        raise UserError(f"{file}: cannot be read: {error}", "Without it the run cannot be gone on with.") from error
+    now = {_key(override) for override in overrides}
+    kept = [override for override in before if _key(override) not in now and _key(override) != "resume"]
+    given, _ = take(overrides, "hydra.run.dir")
+    directory = [] if given else [f"hydra.run.dir={quoted(str(resumed.directory))}"]
+    return [*kept, *overrides, *directory]
+
+
+def quoted(text: str) -> str:
+    """A text as Hydra's override grammar takes it, whatever characters it has."""
+    return "'" + text.replace("'", "\\'") + "'"
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").split("=")[0]
+
+
+def _there_is(place: Path) -> str:
+    if not place.is_dir():
+        return f"{place} does not exist either."
+    runs = sorted(found.parent for found in place.glob("*/manifest.json"))
+    if runs:
+        return "Runs there: " + ", ".join(map(str, runs[-8:]))
+    names = sorted(found.name for found in place.iterdir())
+    return f"In {place} there is: {', '.join(names[:12]) or 'nothing'}."

@@ -1,0 +1,215 @@
+"""From a training's arguments to jobs that Hydra runs: all are composed and checked before the first starts."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from seqtrain.config.arguments import take
+from seqtrain.config.check import check
+from seqtrain.config.compose import (
+    VERSION_BASE,
+    Composed,
+    Sources,
+    compose_job,
+    friendly,
+    jobs,
+    parse,
+    sweep_directory,
+)
+from seqtrain.config.directories import (
+    AUTO,
+    RUN_DIRECTORY,
+    find_resumed,
+    is_run,
+    quoted,
+    refuse_existing,
+    resumed_overrides,
+)
+from seqtrain.config.pair import check_pair
+from seqtrain.config.places import conf_directory
+from seqtrain.errors import UserError
+
+
+@dataclass(frozen=True)
+class Request:
+    """A training as it was asked for: Hydra's own flags, and overrides."""
+
+    flags: argparse.Namespace
+    overrides: list[str]
+
+    @property
+    def sources(self) -> Sources:
+        """Where the configuration comes from."""
+        return Sources(
+            directory=Path(self.flags.config_path or conf_directory()),
+            extra=Path(self.flags.config_dir) if self.flags.config_dir else None,
+            name=self.flags.config_name or "config",
+        )
+
+
+def launch(argv: list[str], run: Callable[[DictConfig], object]) -> int:
+    """Checks and runs the training, or the multirun of trainings, that arguments ask for.
+
+    Args:
+        argv: overrides and Hydra's flags.
+        run: what is called with the configuration of each job.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UserError: what was asked for cannot be done; nothing was written.
+    """
+    flags = get_args_parser().parse_intermixed_args(argv)
+    request = Request(flags, list(flags.overrides))
+    if flags.experimental_rerun is not None:
+        raise UserError("--experimental-rerun: loads a pickle, which can run any code", "Use resume=PATH instead.")
+    if flags.info is not None or flags.hydra_help or flags.shell_completion:
+        return _hand_over(argv, request, run)
+    if _later_rank() and RUN_DIRECTORY in os.environ:
+        _, overrides = take(request.overrides, "hydra.run.dir")
+        overrides.append(f"hydra.run.dir={quoted(os.environ[RUN_DIRECTORY])}")
+        return _hand_over([*_flag_words(flags), *overrides], request, run)
+    shows_only = flags.cfg is not None
+    overrides = compose_job(request.overrides, request.sources).overrides if shows_only else prepare(request)
+    return _hand_over([*_flag_words(flags), *overrides], request, run)
+
+
+def prepare(request: Request) -> list[str]:
+    """Composes and checks every job, and settles where they are written.
+
+    Returns:
+        The overrides to give Hydra.
+
+    Raises:
+        UserError: a job is not right, or a directory is taken.
+    """
+    overrides, sources = request.overrides, request.sources
+    resume, _ = take(overrides, "resume")
+    resume = None if resume in (None, "null", "") else resume.strip("'\"")
+    if resume not in (None, AUTO):
+        overrides = resumed_overrides(overrides, find_resumed(str(resume)))
+    if request.flags.multirun:
+        return _prepare_multirun(overrides, sources, resume)
+    fixed = [str(override.input_line) for override in parse(overrides) if not override.is_sweep_override()]
+    job = compose_job(fixed, sources)
+    if job.mode == RunMode.MULTIRUN:
+        return _prepare_multirun(overrides, sources, resume)
+    if fixed != overrides:
+        job = compose_job(overrides, sources)
+    _settled(overrides, resume, "hydra.run.dir")
+    check_job(job)
+    _refuse_taken(job, resume)
+    _, rest = take(job.overrides, "hydra.run.dir")
+    return [*rest, f"hydra.run.dir={quoted(str(job.directory))}"]
+
+
+def check_job(job: Composed) -> None:
+    """Checks one composed job: its keys and values, and whether model and data set go together.
+
+    Raises:
+        UserError: it is not right.
+    """
+    check(job.cfg, job.choices)
+    check_pair(job.cfg, job.choices)
+
+
+def _prepare_multirun(overrides: list[str], sources: Sources, resume: str | None) -> list[str]:
+    if resume not in (None, AUTO):
+        raise UserError(f"resume={resume}: goes on with one run, but -m asks for several", "Use resume=auto.")
+    _settled(overrides, resume, "hydra.sweep.dir")
+    directory = sweep_directory(overrides, sources)
+    _, overrides = take(overrides, "hydra.sweep.dir")
+    overrides = [*overrides, f"hydra.sweep.dir={quoted(directory)}"]
+    added = set()
+    for number, line in enumerate(jobs(overrides, sources)):
+        try:
+            job = compose_job(line, sources, number=number)
+            check_job(job)
+            _refuse_taken(job, resume)
+        except UserError as error:
+            asked = " ".join(o for o in line if not o.startswith("hydra."))
+            raise UserError(f"job {number} ({asked}): {error}", code=error.code) from error
+        added |= {o.split("=")[0][2:] for o in job.overrides if o.startswith("++")}
+    return [f"++{o}" if o.split("=")[0] in added else o for o in overrides]
+
+
+def _settled(overrides: list[str], resume: str | None, key: str) -> None:
+    """Refuses what needs a directory that does not change from start to start, where none is given."""
+    if any(override.startswith(f"{key}=") for override in overrides):
+        return
+    if resume == AUTO:
+        raise UserError(f"resume=auto has to know which directory to look in: add {key}=PATH")
+    if _several_ranks() and RUN_DIRECTORY not in os.environ:
+        raise UserError(
+            "several processes were started for one run, and each would write a directory of its own",
+            f"Name the directory: {key}=PATH",
+        )
+
+
+def _refuse_taken(job: Composed, resume: str | None) -> None:
+    goes_on = resume is not None and is_run(job.directory)
+    if not goes_on and not _later_rank():
+        refuse_existing(job.directory)
+
+
+def _several_ranks() -> bool:
+    return any(int(os.environ.get(name) or 1) > 1 for name in ("WORLD_SIZE", "SLURM_NTASKS"))
+
+
+def _later_rank() -> bool:
+    return any(int(os.environ.get(name) or 0) > 0 for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
+def _flag_words(flags: argparse.Namespace) -> list[str]:
+    words = []
+    for name in ("multirun", "resolve", "run"):
+        words += [f"--{name}"] if getattr(flags, name) else []
+    for name in ("cfg", "package", "config_dir", "config_name", "config_path"):
+        value = getattr(flags, name)
+        words += [f"--{name.replace('_', '-')}", value] if value is not None else []
+    return words
+
+
+def _hand_over(argv: list[str], request: Request, run: Callable[[DictConfig], object]) -> int:
+    """Runs Hydra's main function over `run`; a real error keeps its whole traceback."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    sys.argv[1:] = argv
+    codes: list[int] = []
+    sources = request.sources
+
+    def job(cfg: DictConfig) -> None:
+        _tell_further_processes(argv)
+        try:
+            run(cfg)
+        except UserError as error:
+            print(f"seqtrain: {error}", file=sys.stderr, flush=True)
+            codes.append(error.code)
+
+    directory = str(sources.directory.absolute())
+    main = hydra.main(version_base=VERSION_BASE, config_path=directory, config_name=sources.name)
+    try:
+        main(job)()
+    except HydraException:
+        with friendly(request.overrides):
+            raise
+    return max(codes, default=0)
+
+
+def _tell_further_processes(argv: list[str]) -> None:
+    """Leaves what Lightning starts further processes of this run with: this job alone, in this directory."""
+    settings = HydraConfig.get()
+    os.environ[RUN_DIRECTORY] = str(settings.runtime.output_dir)
+    if settings.mode == RunMode.MULTIRUN:
+        flags = _flag_words(get_args_parser().parse_intermixed_args(argv))
+        sys.argv[1:] = [*(word for word in flags if word != "--multirun"), *settings.overrides.task]

@@ -1,0 +1,32 @@
+"""Where the configuration files are."""
+
+from functools import cache
+from pathlib import Path
+
+from seqtrain.errors import UserError
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+@cache
+def conf_directory() -> Path:
+    """The directory of the configuration groups: beside the package in a checkout, inside it when installed."""
+    for place in (PACKAGE / "conf", PACKAGE.parent / "conf"):
+        if (place / "config.yaml").is_file():
+            return place
+    raise UserError(f"no conf/config.yaml in {PACKAGE} or {PACKAGE.parent}", "Install the package again: pip install .")
+
+
+def options(group: str) -> dict[str, str]:
+    """The options of a group, by name, each with the first comment line of its file."""
+    found = {}
+    for file in sorted((conf_directory() / group).glob("*.yaml")):
+        comments = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+        described = [line.lstrip("# ").strip() for line in comments if "@package" not in line]
+        found[file.stem] = described[0] if described else ""
+    return found
+
+
+def groups() -> list[str]:
+    """The names of the groups that have options, in alphabetical order."""
+    return sorted(place.name for place in conf_directory().iterdir() if place.is_dir() and any(place.glob("*.yaml")))

@@ -1,0 +1,91 @@
+"""Sentence pairs from the Hugging Face hub, or from a local folder that is shaped like a data set there."""
+
+import logging
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from seqtrain.data.corpora.base import SPLITS, Split, text_digest
+from seqtrain.data.lines import check_aligned
+from seqtrain.errors import UserError
+
+HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
+SECONDS_TO_ANSWER = 2.0
+
+
+def hub_copy(hub: str, cache: str) -> Path:
+    """Where the copy of a hub data set is kept under a cache folder."""
+    return Path(cache) / "hub" / re.sub(r"[^\w.-]+", "--", hub)
+
+
+def reachable(hub: str) -> str | None:
+    """`None` when the hub answers for this data set, else why it does not, in a few words."""
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().dataset_info(hub, timeout=SECONDS_TO_ANSWER)
+    except Exception as error:  # whatever the transport raises, the data set is out of reach
+        return (str(error).splitlines() or [""])[0].strip() or type(error).__name__
+    return None
+
+
+class HubPairs:
+    """Two columns of a hub data set with the splits train, validation and test.
+
+    A data set of the hub is fetched once and kept as memory-mapped Arrow in `copy`; a local folder is opened anew.
+
+    Args:
+        hub: name on the hub, or a local folder of JSONL, CSV or Parquet files that `datasets.load_dataset` opens.
+        copy: where the fetched data set is kept.
+        source: column that is translated from.
+        target: column that is translated to.
+        hint: what to do when it cannot be opened.
+    """
+
+    splits = SPLITS
+
+    def __init__(self, *, hub: str, copy: Path, source: str, target: str, hint: str) -> None:
+        self.hub, self.copy, self.source, self.target, self.hint = hub, copy, source, target, hint
+        self._splits: Any = None
+
+    def digest(self, split: Split) -> str:
+        """sha256 of the split's text."""
+        return text_digest(*self.read(split))
+
+    def read(self, split: Split) -> tuple[list[str], list[str]]:
+        """Source and target sentences in the data set's order."""
+        if self._splits is None:
+            self._splits = self._open()
+        name = HUB_SPLITS[split]
+        if name not in self._splits:
+            raise UserError(f"{self.hub} has no split {name!r}, only {', '.join(self._splits)}", self.hint)
+        columns = self._splits[name].column_names
+        for language in (self.source, self.target):
+            if language not in columns:
+                raise UserError(f"{self.hub} has no column {language!r}, only {', '.join(columns)}", self.hint)
+        sources, targets = ([str(x or "") for x in self._splits[name][side]] for side in (self.source, self.target))
+        check_aligned(sources, targets, *(f"{self.hub}:{name}:{side}" for side in (self.source, self.target)))
+        return sources, targets
+
+    def _open(self) -> Any:
+        import datasets
+
+        datasets.disable_progress_bars()
+        logging.getLogger("datasets").setLevel(logging.ERROR)
+        try:
+            if self.copy.exists():
+                return datasets.load_from_disk(str(self.copy))
+            self.copy.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.copy.parent) as work:
+                # Read into memory, as the folder that it was prepared in goes away.
+                fetched = datasets.load_dataset(self.hub, cache_dir=work, keep_in_memory=True)
+                if Path(self.hub).exists():
+                    return fetched
+                fetched.save_to_disk(f"{work}/copy")
+                shutil.move(f"{work}/copy", self.copy)
+            return datasets.load_from_disk(str(self.copy))
+        except Exception as error:  # the library raises what its many formats and transports do
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"{self.hub} cannot be opened: {reason}", self.hint) from error

@@ -1,0 +1,174 @@
+"""A user's own sentence pairs: two line-aligned texts, or one TSV, JSONL or Parquet file, a split."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from seqtrain.data.corpora.base import SPLITS, Split, digest_of
+from seqtrain.data.lines import check_aligned, check_filled, decoded_lines, read_bytes, shown
+from seqtrain.errors import UserError
+
+Files = str | Sequence[str] | None
+"""One file, or two texts."""
+FORMATS = (".tsv", ".jsonl", ".parquet")
+FORMATS_HINT = (
+    "Give two line-aligned texts, data.{split}=[text.de,text.en], or one file, data.{split}=pairs.tsv: "
+    f"{', '.join(FORMATS)} (.gz behind the first two)."
+)
+BYTES_CHECKED_FIRST = 64 << 20
+"""Files of up to this many bytes together are read in whole before anything else is done."""
+
+
+class PairFiles:
+    """Sentence pairs in files.
+
+    Args:
+        files: split to one file, or to two texts (source, target); a split without any is not there.
+        source: key (JSONL) or column (Parquet) of the sentences that are translated from.
+        target: key or column of the sentences that are translated to.
+
+    Raises:
+        UserError: a file is missing or empty, or it is not known how to read it; in `read` also: line counts differ,
+            a line is malformed, not UTF-8 or empty on a side.
+    """
+
+    def __init__(self, *, files: Mapping[Split, Files], source: str, target: str) -> None:
+        named = {split: [names] if isinstance(names, str) else names for split, names in files.items() if names}
+        self._files = {split: [Path(name).expanduser() for name in names] for split, names in named.items()}
+        self.source, self.target = source, target
+        for split, paths in self._files.items():
+            self._check_files(split, paths)
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that files are named for."""
+        return tuple(split for split in SPLITS if split in self._files)
+
+    @property
+    def bytes(self) -> int:
+        """Size of all the files."""
+        return sum(path.stat().st_size for paths in self._files.values() for path in paths)
+
+    def digest(self, split: Split) -> str:
+        """sha256 of the files, their formats and the names that they are read by."""
+        paths = self._paths(split)
+        how = json.dumps([[_format(path) for path in paths], self.source, self.target]).encode()
+        return digest_of([how, *(path.read_bytes() for path in paths)])
+
+    def read(self, split: Split) -> tuple[list[str], list[str]]:
+        """Source and target sentences in file order."""
+        paths = self._paths(split)
+        if len(paths) == 2:
+            sources, targets = (decoded_lines(read_bytes(path), str(path)) for path in paths)
+            check_aligned(sources, targets, *map(str, paths))
+            return sources, targets
+        path = paths[0]
+        if _format(path) == ".parquet":
+            return self._read_parquet(path)
+        lines = decoded_lines(read_bytes(path), str(path))
+        pairs = _tsv(lines, path) if _format(path) == ".tsv" else _jsonl(lines, path, self.source, self.target)
+        return [source for source, _ in pairs], [target for _, target in pairs]
+
+    def _paths(self, split: Split) -> list[Path]:
+        if split not in self._files:
+            raise UserError(f"data.{split} names no file", FORMATS_HINT.format(split=split))
+        return self._files[split]
+
+    def _read_parquet(self, path: Path) -> tuple[list[str], list[str]]:
+        from pyarrow import ArrowException, parquet
+
+        try:
+            names = parquet.read_schema(path).names
+            for name in (self.source, self.target):
+                if name not in names:
+                    message = f"{path} has no column {name!r}, only {', '.join(names)}"
+                    raise UserError(message, "Set data.source and data.target.")
+            table = parquet.read_table(path, columns=[self.source, self.target])
+        except (ArrowException, OSError) as error:
+            raise UserError(f"{path} is not a Parquet file that can be read: {error}") from error
+        if not len(table):
+            raise UserError(f"{path} is empty", "It must hold one pair a row.")
+        sides = []
+        for name in (self.source, self.target):
+            values = table.column(name).to_pylist()
+            for row, value in enumerate(values, start=1):
+                if not isinstance(value, str | None):
+                    raise UserError(f"{path}, row {row}: {name!r} is no text: {shown(str(value))}")
+            sides.append([value or "" for value in values])
+            check_filled(sides[-1], f"{path} (column {name})", unit="row")
+        return sides[0], sides[1]
+
+    def _check_files(self, split: Split, paths: Sequence[Path]) -> None:
+        hint = FORMATS_HINT.format(split=split)
+        if len(paths) > 2:
+            raise UserError(f"data.{split} names {len(paths)} files", hint)
+        if len(paths) == 1 and _format(paths[0]) not in FORMATS:
+            raise UserError(f"data.{split} names one file, {paths[0]}, of a format that is not known", hint)
+        for path in paths:
+            if not path.is_file():
+                what = "is a folder" if path.is_dir() else "is not there"
+                raise UserError(f"data.{split}: {path} {what}", "Relative paths start where the command runs.")
+            if not path.stat().st_size:
+                raise UserError(f"{path} is empty", "It must hold one sentence or pair a line.")
+
+
+def preflight(
+    *,
+    needed: Sequence[Split],
+    source: str = "source",
+    target: str = "target",
+    train: Files = None,
+    val: Files = None,
+    test: Files = None,
+) -> None:
+    """Raises the `UserError` that opening the data would end in; the content of very large files is not read."""
+    corpus = PairFiles(files={"train": train, "val": val, "test": test}, source=source, target=target)
+    for split in needed:
+        corpus._paths(split)
+    if corpus.bytes <= BYTES_CHECKED_FIRST:
+        for split in corpus.splits:
+            corpus.read(split)
+
+
+def _format(path: Path) -> str:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    return suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else (suffixes or [""])[-1]
+
+
+def _tsv(lines: Sequence[str], path: Path) -> list[tuple[str, str]]:
+    pairs = []
+    for number, line in enumerate(lines, start=1):
+        columns = line.split("\t")
+        if len(columns) != 2:
+            raise UserError(
+                f"{path}, line {number} has {len(columns)} columns, not 2: {shown(line)}",
+                "A line is a source sentence, a tab and its translation.",
+            )
+        pairs.append(_filled(columns[0], columns[1], ("first column", "second column"), path, number))
+    return pairs
+
+
+def _jsonl(lines: Sequence[str], path: Path, source: str, target: str) -> list[tuple[str, str]]:
+    pairs = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{path}, line {number} is not JSON: {error}: {shown(line)}") from None
+        except RecursionError:
+            raise UserError(f"{path}, line {number} is JSON that is nested too deep: {shown(line)}") from None
+        if not isinstance(record, dict):
+            raise UserError(f"{path}, line {number} is no JSON object: {shown(line)}")
+        for key in (source, target):
+            if not isinstance(record.get(key), str):
+                found = f"only {', '.join(record)}" if key not in record else f"but it is no text: {record[key]!r}"
+                raise UserError(f"{path}, line {number} has no {key!r}, {found}", "Set data.source and data.target.")
+        pairs.append(_filled(record[source], record[target], (repr(source), repr(target)), path, number))
+    return pairs
+
+
+def _filled(source: str, target: str, names: tuple[str, str], path: Path, number: int) -> tuple[str, str]:
+    for side, name in zip((source, target), names, strict=True):
+        if not side.strip():
+            raise UserError(f"{path}, line {number}: {name} is empty", "Remove the pair, or fill the side.")
+    return source, target

@@ -1,0 +1,165 @@
+"""What data modules of every task share: loaders, shares of ranks, and the position in the stream."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from seqtrain.data.batching import BucketBatchSampler
+from seqtrain.tasks.base import Batch
+
+Collate = Callable[[np.ndarray], Batch]
+
+
+class _Collated(torch.utils.data.Dataset[Batch]):
+    """Batches by the example numbers in them."""
+
+    def __init__(self, collate: Collate) -> None:
+        self._collate = collate
+
+    def __getitem__(self, index: Any) -> Batch:
+        return self._collate(index)
+
+
+def _unchanged(batch: Batch) -> Batch:
+    return batch
+
+
+class BatchLoader:
+    """Batches in a sampler's order; one iteration is an epoch, or what is left of one.
+
+    It is no `DataLoader` but keeps one: nothing is read before the first batch is asked for, by which time Lightning
+    has set the epoch, and torch's global random stream is left alone.
+
+    Args:
+        sampler: the order.
+        collate: makes a batch of example numbers (B,).
+        workers: processes that make batches ahead; 0 makes them here.
+        consumed: how many batches of the present epoch have been trained on, which is fewer than have been made.
+    """
+
+    def __init__(
+        self,
+        *,
+        sampler: BucketBatchSampler,
+        collate: Collate,
+        workers: int = 0,
+        consumed: Callable[[], int] | None = None,
+    ) -> None:
+        self.batch_sampler = sampler
+        self._collate = collate
+        self._workers = workers
+        self._consumed = consumed
+
+    def __len__(self) -> int:
+        return len(self.batch_sampler)
+
+    def __iter__(self) -> Iterator[Batch]:
+        sampler = self.batch_sampler
+        loader = DataLoader(
+            _Collated(self._collate),
+            sampler=sampler.remaining(),
+            batch_size=None,
+            collate_fn=_unchanged,  # type: ignore[arg-type]
+            num_workers=self._workers,
+            generator=torch.Generator().manual_seed(sampler.seed),
+        )
+        for batch in loader:
+            sampler.position += 1
+            yield batch
+        sampler.position = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Epoch, and how many of its batches have been trained on; Lightning puts it into checkpoints."""
+        state = self.batch_sampler.state_dict()
+        if self._consumed is not None:
+            state["position"] = self._consumed()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on after the batches that `state_dict` counted."""
+        self.batch_sampler.load_state_dict(state)
+
+
+class SequenceData(pl.LightningDataModule):
+    """A data module whose batches hold sequences of like length.
+
+    A subclass has the attributes `task`, `fingerprint` and `sizes`, and says in `lengths`, `trained_on` and `collate`
+    what its splits consist of.
+
+    Args:
+        batch_tokens: padded tokens a batch at most, counted on the longer side.
+        seed: where the order of training batches comes from.
+        num_workers: processes that make batches ahead.
+    """
+
+    task_name: ClassVar[str]
+
+    def __init__(self, *, batch_tokens: int, seed: int, num_workers: int) -> None:
+        super().__init__()
+        self.batch_tokens, self.seed, self.num_workers = batch_tokens, seed, num_workers
+
+    def lengths(self, split: str) -> np.ndarray:
+        """(examples,) tokens an example of a split, as `batch_tokens` counts them."""
+        raise NotImplementedError
+
+    def collate(self, split: str, index: np.ndarray) -> Batch:
+        """The batch of some examples (B,) of a split."""
+        raise NotImplementedError
+
+    def trained_on(self) -> np.ndarray:
+        """(examples used,) the training examples that are not left out."""
+        return np.arange(len(self.lengths("train")))
+
+    def has(self, split: str) -> bool:
+        """Whether there is such a split."""
+        return True
+
+    def train_dataloader(self) -> BatchLoader:
+        """Shuffled batches; the position among them goes into checkpoints."""
+        overfit = self.trainer is not None and bool(self.trainer.overfit_batches)  # type: ignore[attr-defined]
+        return self._loader("train", shuffle=not overfit, indices=self.trained_on())
+
+    def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
+        """Every validation example once."""
+        return self._loader("val") if self.has("val") else []
+
+    def test_dataloader(self) -> BatchLoader | list[BatchLoader]:
+        """Every test example once."""
+        return self._loader("test") if self.has("test") else []
+
+    def _loader(self, split: str, *, shuffle: bool = False, indices: np.ndarray | None = None) -> BatchLoader:
+        sampler = BucketBatchSampler(
+            lengths=self.lengths(split),
+            batch_tokens=self.batch_tokens,
+            seed=self.seed,
+            shuffle=shuffle,
+            rank=self.trainer.global_rank if self.trainer is not None else 0,
+            world_size=self.trainer.world_size if self.trainer is not None else 1,
+            indices=indices,
+        )
+        return BatchLoader(
+            sampler=sampler,
+            collate=_Collate(self, split),
+            workers=self.num_workers,
+            consumed=self._consumed if split == "train" and self.trainer is not None else None,
+        )
+
+    def _consumed(self) -> int:
+        # `processed` counts the steps that were taken. Batches that were fetched, or begun when the run was
+        # interrupted, are fetched again by the run that goes on.
+        assert self.trainer is not None
+        return self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
+
+
+class _Collate:
+    """`SequenceData.collate` of one split; a class, as worker processes may have to pickle it."""
+
+    def __init__(self, data: SequenceData, split: str) -> None:
+        self._data, self._split = data, split
+
+    def __call__(self, index: np.ndarray) -> Batch:
+        return self._data.collate(self._split, index)

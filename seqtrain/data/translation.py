@@ -1,0 +1,272 @@
+"""Sentence pairs for translation: tokenised once, kept as memory-mapped Arrow, batched by length."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+
+from seqtrain.config.types import NonNegative, Positive
+from seqtrain.data.batching import BucketBatchSampler
+from seqtrain.data.corpora.base import Corpus, Split, digest_of, text_digest
+from seqtrain.data.loading import SequenceData
+from seqtrain.data.store import Ragged, Rows, disk_errors, entry, key_of, write_rows, write_text
+from seqtrain.data.tokenization import TextTokenizer
+from seqtrain.errors import UserError
+from seqtrain.tasks.translation import BOS, EOS, Translation, TranslationBatch
+
+log = logging.getLogger(__name__)
+
+JOINT, SOURCE, TARGET = "tokenizer.json", "source.json", "target.json"
+STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
+
+
+class TranslationData(SequenceData):
+    """Sentence pairs of a corpus as batches of token ids; a subclass says which corpus, in `corpus`.
+
+    Args:
+        source: language that is translated from.
+        target: language that is translated to.
+        tokenizer: what a token is: a subword (`bpe`), a word or a character.
+        vocabulary: tokens at most, special ones included; of each language if they do not share one.
+        joint: whether both languages share one tokenizer.
+        lowercase: whether text is lowercased.
+        min_frequency: how often a word or character must occur to be known, and a pair of subwords to be merged.
+        batch_tokens: padded tokens a batch at most, counted on the longer side, end-of-sentence tokens included.
+        max_length: training pairs with more tokens than this on a side are left out, and counted in `excluded`.
+        cache: folder in which tokenised text is kept.
+        num_workers: processes that make batches ahead.
+        seed: where the order of training batches comes from.
+    """
+
+    task_name: ClassVar[str] = "translation"
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        target: str,
+        tokenizer: Literal["bpe", "word", "char"] = "bpe",
+        vocabulary: Positive = 8000,
+        joint: bool = True,
+        lowercase: bool = False,
+        min_frequency: Positive = 2,
+        batch_tokens: Positive = 4096,
+        max_length: Positive = 256,
+        cache: str = "data/cache",
+        num_workers: NonNegative = 0,
+        seed: int,
+    ) -> None:
+        super().__init__(batch_tokens=batch_tokens, seed=seed, num_workers=num_workers)
+        self.source, self.target = source, target
+        self.kind, self.vocabulary, self.joint = tokenizer, vocabulary, joint
+        self.lowercase, self.min_frequency, self.max_length = lowercase, min_frequency, max_length
+        self.cache = Path(cache)
+        self.excluded = 0
+        self._corpus: Corpus | None = None
+        self._tokenizers: tuple[TextTokenizer, TextTokenizer] | None = None
+        self._rows: dict[Split, Rows] = {}
+        self._sides: dict[Split, tuple[Ragged, Ragged]] = {}
+        self._texts: dict[tuple[Split, str], list[str]] = {}
+
+    def corpus(self) -> Corpus:
+        """Opens the corpus; a `UserError` says what is missing or wrong."""
+        raise NotImplementedError
+
+    def prepare_data(self) -> None:
+        """Trains tokenizers and tokenises what is needed, unless the cache has it."""
+        stage = self.trainer.state.fn if self.trainer is not None else None
+        self.setup(None if stage is None else str(stage.value))
+
+    def setup(self, stage: str | None = None) -> None:
+        """Opens the splits of a stage (`fit`, `validate`, `test`), or all."""
+        self._corpus = self._corpus or self.corpus()
+        self._tokenizers = self._tokenizers or self._trained_tokenizers(self._corpus)
+        for split in STAGES.get(stage or "", self._corpus.splits):
+            if split in self._corpus.splits and split not in self._rows:
+                self._open(split)
+
+    @property
+    def task(self) -> Translation:
+        """Vocabulary sizes."""
+        return Translation(
+            source_vocabulary=len(self.source_tokenizer),
+            target_vocabulary=len(self.target_tokenizer),
+            shared=self.source_tokenizer is self.target_tokenizer,
+        )
+
+    @property
+    def source_tokenizer(self) -> TextTokenizer:
+        """Tokenizer of the language that is translated from."""
+        return self._require_tokenizers()[0]
+
+    @property
+    def target_tokenizer(self) -> TextTokenizer:
+        """Tokenizer of the language that is translated to; the same object as the other's when they share one."""
+        return self._require_tokenizers()[1]
+
+    @property
+    def tokenizer_hash(self) -> str:
+        """sha256 (hex) of the tokenizers."""
+        return digest_of(tokenizer.hash.encode() for tokenizer in self._require_tokenizers())
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 (hex) of the sentences of the splits that are open, whatever files they came from."""
+        return digest_of(f"{split} {rows.facts['text']}".encode() for split, rows in sorted(self._rows.items()))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Sentence pairs a split; of the training split those that are trained on."""
+        left_out = {"train": self.excluded}
+        return {split: len(rows) - left_out.get(split, 0) for split, rows in self._rows.items()}
+
+    @property
+    def unknown(self) -> dict[str, tuple[int, int]]:
+        """Unknown tokens a split, in the source and in the target sentences."""
+        return {split: (rows.facts["unknown"][0], rows.facts["unknown"][1]) for split, rows in self._rows.items()}
+
+    def sources(self, split: str) -> list[str]:
+        """Source sentences of a split, raw, in file order."""
+        return self._text(split, "source_text")
+
+    def references(self, split: str) -> list[str]:
+        """Target sentences of a split, raw, in file order."""
+        return self._text(split, "target_text")
+
+    def batches(self, texts: Sequence[str]) -> Iterator[TranslationBatch]:
+        """Batches of new source sentences, longest first.
+
+        `index` holds the sentences' places in `texts`, and `target` only `BOS`.
+        """
+        if not texts:
+            return
+        rows = Ragged.of(self.source_tokenizer.encode_all(texts))
+        for index in BucketBatchSampler(
+            lengths=rows.lengths + 1, batch_tokens=self.batch_tokens, shuffle=False
+        ).batches(0):
+            yield TranslationBatch(
+                index=torch.from_numpy(index),
+                source=torch.from_numpy(rows.padded(index, after=EOS)),
+                source_lengths=torch.from_numpy(rows.lengths[index] + 1),
+                target=torch.full((len(index), 1), BOS),
+                target_lengths=torch.zeros(len(index), dtype=torch.long),
+            )
+
+    def save(self, directory: Path) -> None:
+        """Writes the tokenizers into a folder: `tokenizer.json`, or `source.json` and `target.json`."""
+        with disk_errors(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            for name, tokenizer in self._named(*self._require_tokenizers()).items():
+                write_text(directory / name, tokenizer.to_json())
+
+    def load(self, directory: Path) -> None:
+        """Takes the tokenizers that `save` wrote, instead of training new ones; to be called before `setup`.
+
+        Raises:
+            UserError: they are missing or broken.
+        """
+        self._tokenizers = _load_tokenizers(directory)
+        self._rows, self._sides, self._texts = {}, {}, {}
+
+    def has(self, split: str) -> bool:
+        """Whether the corpus has such a split."""
+        return split in self._rows
+
+    def lengths(self, split: str) -> np.ndarray:
+        """(pairs,) tokens of the longer side, end of sentence included."""
+        source, target = self._sides[split]
+        return np.maximum(source.lengths, target.lengths) + 1
+
+    def trained_on(self) -> np.ndarray:
+        """(pairs used,) training pairs with at most `max_length` tokens on either side."""
+        return np.flatnonzero(self.lengths("train") - 1 <= self.max_length)
+
+    def collate(self, split: str, index: np.ndarray) -> TranslationBatch:
+        """The batch of some pairs (B,) of a split."""
+        source, target = self._sides[split]
+        return TranslationBatch(
+            index=torch.from_numpy(index),
+            source=torch.from_numpy(source.padded(index, after=EOS)),
+            source_lengths=torch.from_numpy(source.offsets[index + 1] - source.offsets[index] + 1),
+            target=torch.from_numpy(target.padded(index, before=BOS, after=EOS)),
+            target_lengths=torch.from_numpy(target.offsets[index + 1] - target.offsets[index] + 1),
+        )
+
+    def _trained_tokenizers(self, corpus: Corpus) -> tuple[TextTokenizer, TextTokenizer]:
+        settings: dict[str, Any] = {
+            "kind": self.kind,
+            "size": self.vocabulary,
+            "min_frequency": self.min_frequency,
+            "lowercase": self.lowercase,
+        }
+
+        def train(work: Path) -> None:
+            sources, targets = corpus.read("train")
+            texts = [[*sources, *targets]] * 2 if self.joint else [sources, targets]
+            first = TextTokenizer.train(texts[0], **settings)
+            second = first if self.joint else TextTokenizer.train(texts[1], **settings)
+            for name, tokenizer in self._named(first, second).items():
+                (work / name).write_text(tokenizer.to_json(), encoding="utf-8")
+
+        key = key_of(content=corpus.digest("train"), joint=self.joint, **settings)
+        return _load_tokenizers(entry(self.cache, key, train))
+
+    def _open(self, split: Split) -> None:
+        assert self._corpus is not None
+        corpus, (source, target) = self._corpus, self._require_tokenizers()
+
+        def tokenise(work: Path) -> None:
+            texts = corpus.read(split)
+            rows = [Ragged.of(side.encode_all(text)) for side, text in zip((source, target), texts, strict=True)]
+            columns: dict[str, list[str] | Ragged | np.ndarray] = {
+                "source": rows[0],
+                "target": rows[1],
+                "source_text": texts[0],
+                "target_text": texts[1],
+                "source_length": rows[0].lengths,
+                "target_length": rows[1].lengths,
+            }
+            unknown = [TextTokenizer.unknown_count(side.values.tolist()) for side in rows]
+            write_rows(work, columns, {"text": text_digest(*texts), "unknown": unknown})
+
+        key = key_of(content=corpus.digest(split), source=source.hash, target=target.hash)
+        self._rows[split] = rows = Rows(entry(self.cache, key, tokenise))
+        self._sides[split] = (rows.ragged("source"), rows.ragged("target"))
+        if split == "train":
+            self._count_excluded()
+
+    def _count_excluded(self) -> None:
+        self.excluded = len(self.lengths("train")) - len(self.trained_on())
+        if self.excluded == len(self.lengths("train")):
+            raise UserError(f"every training pair is longer than data.max_length={self.max_length}", "Raise it.")
+        if self.excluded:
+            log.warning(
+                "%d of %d training pairs are longer than data.max_length=%d tokens and are left out",
+                self.excluded,
+                len(self.lengths("train")),
+                self.max_length,
+            )
+
+    def _text(self, split: Split, column: str) -> list[str]:
+        if (split, column) not in self._texts:
+            self._texts[split, column] = self._rows[split].texts(column)
+        return self._texts[split, column]
+
+    def _require_tokenizers(self) -> tuple[TextTokenizer, TextTokenizer]:
+        if self._tokenizers is None:
+            raise RuntimeError("the tokenizers are there after setup() or load()")
+        return self._tokenizers
+
+    @staticmethod
+    def _named(source: TextTokenizer, target: TextTokenizer) -> dict[str, TextTokenizer]:
+        return {JOINT: source} if source is target else {SOURCE: source, TARGET: target}
+
+
+def _load_tokenizers(directory: Path) -> tuple[TextTokenizer, TextTokenizer]:
+    if (directory / SOURCE).exists() and not (directory / JOINT).exists():
+        return TextTokenizer.load(directory / SOURCE), TextTokenizer.load(directory / TARGET)
+    both = TextTokenizer.load(directory / JOINT)
+    return both, both

@@ -1,0 +1,31 @@
+"""Dropout (Srivastava et al. 2014)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Dropout(nn.Module):
+    """Sets elements to zero with probability `rate` in training and divides the rest by 1 − rate.
+
+    `torch.nn.Dropout` in effect, but on the CPU, where torch draws one number at a time, sixteen bits decide about
+    each element and four elements share a draw: several times as fast, with a rate that is exact to 2⁻¹⁶.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` of any shape, with dropout in training mode."""
+        if not self.training or self.rate == 0.0:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, self.rate)
+        draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+        kept = draws.view(torch.int16)[: x.numel()] >= round(self.rate * 2**16) - 2**15
+        return x * kept.view(x.shape).to(x.dtype).div_(1 - self.rate)
+
+    def extra_repr(self) -> str:
+        """The rate, for `print(model)`."""
+        return f"rate={self.rate}"

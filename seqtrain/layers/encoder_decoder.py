@@ -1,0 +1,157 @@
+"""The recurrent encoder–decoder (Cho et al. 2014, arXiv:1406.1078) with any recurrent cell."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from seqtrain.layers.dropout import Dropout
+from seqtrain.layers.output import OutputLayer
+from seqtrain.layers.recurrent import Recurrent
+
+
+@dataclass
+class Memory:
+    """What an encoder hands to a decoder.
+
+    Attributes:
+        states: (B, S, D) the top layer's states, 0 at padding.
+        lengths: (B,) source tokens.
+        summary: (B, C) the whole sentence in one vector.
+    """
+
+    states: Tensor
+    lengths: Tensor
+    summary: Tensor
+
+
+@dataclass
+class DecoderState:
+    """What a decoder remembers between steps.
+
+    Attributes:
+        hidden: (L, B, H) states of the recurrent layers.
+        summary: (B, C) the source sentence.
+    """
+
+    hidden: Tensor
+    summary: Tensor
+
+
+class Encoder(nn.Module):
+    """Reads a sentence; its summary is c = tanh(V h_end), h_end the last states of the top layer's directions.
+
+    Args:
+        vocabulary: number of source tokens.
+        embedding: width E of the embeddings.
+        recurrent: the stack that reads them.
+        summary: width C of the summary.
+        dropout: rate on embeddings.
+    """
+
+    def __init__(self, *, vocabulary: int, embedding: int, recurrent: Recurrent, summary: int, dropout: float) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=0)
+        self.dropout = Dropout(dropout)
+        self.recurrent = recurrent
+        self.to_summary = nn.Linear(recurrent.outputs, summary)
+
+    def forward(self, source_BS: Tensor, lengths_B: Tensor) -> Memory:
+        """Encodes (B, S) ids of (B,) lengths."""
+        x_BSE = self.dropout(self.embedding(source_BS))
+        states_BSD, last_LBH = self.recurrent(x_BSE, lengths_B)
+        end_BD = torch.cat(list(last_LBH[-self.recurrent.directions :]), dim=-1)
+        return Memory(states_BSD, lengths_B, torch.tanh(self.to_summary(end_BD)))
+
+
+class Decoder(nn.Module):
+    """Writes a sentence from its summary c, which every step and every output sees.
+
+        h_0 = tanh(V' c)
+        h_t = cell([e(y_{t-1}); c], h_{t-1})
+        s_t = maxout_2(O_h h_t + O_y e(y_{t-1}) + O_c c)
+        p(y_t) = softmax(W s_t + b)
+
+    as in Cho et al. 2014, appendix A.1; W may be the target embeddings.
+
+    Args:
+        vocabulary: number of target tokens.
+        embedding: width E of the embeddings and of s_t.
+        recurrent: the stack; its inputs are E + C wide.
+        summary: width C of the summary.
+        dropout: rate on embeddings and on s_t.
+        tie: whether the output matrix W is the embedding matrix.
+        weight: the embedding matrix to share with the encoder; an own one without it.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocabulary: int,
+        embedding: int,
+        recurrent: Recurrent,
+        summary: int,
+        dropout: float,
+        tie: bool,
+        weight: nn.Parameter | None = None,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=0)
+        if weight is not None:
+            self.embedding.weight = weight
+        self.dropout = Dropout(dropout)
+        self.recurrent = recurrent
+        self.layers = len(recurrent.stack)
+        self.to_state = nn.Linear(summary, self.layers * recurrent.hidden)
+        self.to_readout = nn.Linear(recurrent.hidden + embedding + summary, 2 * embedding)
+        self.output = OutputLayer(
+            inputs=embedding, vocabulary=vocabulary, weight=self.embedding.weight if tie else None
+        )
+
+    def init_state(self, memory: Memory) -> DecoderState:
+        """The state before the first step."""
+        B = len(memory.summary)
+        hidden = torch.tanh(self.to_state(memory.summary)).view(B, self.layers, -1).transpose(0, 1)
+        return DecoderState(hidden, memory.summary)
+
+    def forward(self, tokens_BT: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """Inputs of the output layer, (B, T, E), after each of (B, T) known tokens, and the state behind them."""
+        y_BTE = self.dropout(self.embedding(tokens_BT))
+        c_BTC = state.summary.unsqueeze(1).expand(-1, tokens_BT.shape[1], -1)
+        h_BTH, hidden = self.recurrent(torch.cat([y_BTE, c_BTC.to(y_BTE.dtype)], dim=-1), None, state.hidden)
+        joined = torch.cat([h_BTH, y_BTE.to(h_BTH.dtype), c_BTC.to(h_BTH.dtype)], dim=-1)
+        s_BTE = self.to_readout(joined).unflatten(-1, (-1, 2)).amax(-1)
+        return self.dropout(s_BTE), DecoderState(hidden, state.summary)
+
+    def step(self, tokens_B: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """(B, V) logits of the next token after (B,) tokens, and the next state."""
+        s_B1E, state = self(tokens_B.unsqueeze(1), state)
+        return self.output(s_B1E[:, 0]), state
+
+    def reorder_state(self, state: DecoderState, index: Tensor) -> DecoderState:
+        """The state of the rows `index`, in that order; rows may be dropped or repeated."""
+        return DecoderState(state.hidden[:, index], state.summary[index])
+
+
+class EncoderDecoder(nn.Module):
+    """An encoder and a decoder that read and write sentences."""
+
+    def __init__(self, *, encoder: Encoder, decoder: Decoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def encode(self, source_BS: Tensor, lengths_B: Tensor) -> Memory:
+        """What the decoder needs to know of (B, S) source ids."""
+        return self.encoder(source_BS, lengths_B)
+
+    def teach(self, source_BS: Tensor, lengths_B: Tensor, tokens_BT: Tensor) -> Tensor:
+        """Inputs of the output layer, (B, T, E), when the decoder is given (B, T) right tokens (teacher forcing)."""
+        return self.decoder(tokens_BT, self.decoder.init_state(self.encode(source_BS, lengths_B)))[0]
+
+    def recurrent_blocks(self) -> Iterator[tuple[str, Tensor]]:
+        """Every recurrent matrix as a named (H, H) view."""
+        for name, part in (("encoder", self.encoder), ("decoder", self.decoder)):
+            for block, matrix in part.recurrent.recurrent_blocks():
+                yield f"{name}.{block}", matrix

@@ -1,0 +1,107 @@
+"""The output layer: a distribution over the vocabulary, and its loss without ever holding all the logits."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CHUNK = 256
+"""Rows of logits held at a time: small enough to stay in a processor's cache with a usual vocabulary."""
+
+
+def working_dtype(x: Tensor) -> torch.dtype:
+    """The precision that matrix products run in: autocast's where it is on, else that of `x`."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Summed cross-entropy of `F.linear` logits, `CHUNK` rows at a time.
+
+    Each chunk's gradients are taken while its logits are there, in the forward pass; the backward pass only scales
+    them. Products run in the working precision, the softmax and the sums in float32.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x_NE: Tensor,
+        weight_VE: Tensor,
+        bias_V: Tensor,
+        target_N: Tensor,
+        smoothing: float,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor]:
+        wants = any(ctx.needs_input_grad)
+        N, V = len(x_NE), len(weight_VE)
+        wide = torch.promote_types(dtype, torch.float32)
+        x, W, b = x_NE.to(dtype), weight_VE.to(dtype), bias_V.to(dtype)
+        log_p_right = torch.zeros((), dtype=wide, device=x.device)
+        log_p_all = torch.zeros_like(log_p_right)
+        dx = torch.empty_like(x)
+        dW = torch.zeros_like(weight_VE, dtype=wide) if wants else None
+        db = torch.zeros_like(bias_V, dtype=wide)
+        for start in range(0, N, CHUNK):
+            rows = slice(start, start + CHUNK)
+            right = target_N[rows].unsqueeze(1)
+            log_p = torch.log_softmax(torch.addmm(b, x[rows], W.t()), 1, dtype=wide)
+            log_p_right += log_p.gather(1, right).sum()
+            if smoothing:
+                log_p_all += log_p.sum()
+            if dW is not None:
+                # dL/dlogits, but for the even share of the smoothing, which is the same everywhere and comes below.
+                d = log_p.exp_().to(dtype)
+                d.scatter_add_(1, right, torch.full_like(right, smoothing - 1, dtype=dtype))
+                torch.mm(d, W, out=dx[rows])
+                dW += d.t() @ x[rows]
+                db += d.sum(0, dtype=wide)
+        if dW is not None and smoothing:
+            even = smoothing / V
+            dx -= even * W.sum(0, dtype=wide).to(dtype)
+            dW -= even * x.sum(0, dtype=wide)
+            db -= even * N
+        ctx.save_for_backward(dx, dW, db)
+        ctx.dtypes = (x_NE.dtype, weight_VE.dtype, bias_V.dtype)
+        nll = -log_p_right
+        ctx.mark_non_differentiable(nll)
+        return (1 - smoothing) * nll - smoothing / V * log_p_all, nll
+
+    @staticmethod
+    def backward(ctx: Any, dloss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = (g.mul(dloss).to(dtype) for g, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True))
+        return *gradients, None, None, None
+
+
+class OutputLayer(nn.Module):
+    """Logits W x + b over a vocabulary.
+
+    Args:
+        inputs: width E of the input.
+        vocabulary: number of tokens V.
+        weight: the (V, E) matrix to share with an embedding (Press & Wolf 2017); an own one without it.
+    """
+
+    def __init__(self, *, inputs: int, vocabulary: int, weight: nn.Parameter | None = None) -> None:
+        super().__init__()
+        if weight is None:
+            weight = nn.Parameter(torch.empty(vocabulary, inputs).uniform_(-(inputs**-0.5), inputs**-0.5))
+        self.weight = weight
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, V) logits of (…, E) inputs."""
+        return F.linear(x, self.weight, self.bias)
+
+    def loss(self, x_NE: Tensor, target_N: Tensor, *, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Summed cross-entropy over rows, with and without label smoothing.
+
+        The first is `F.cross_entropy(logits, target, label_smoothing=smoothing, reduction="sum")` (Szegedy 2016);
+        only it carries gradients. No (N, V) tensor is held.
+
+        Args:
+            x_NE: (N, E) inputs.
+            target_N: (N,) the right tokens.
+            smoothing: share of the target distribution that is spread evenly over the vocabulary.
+        """
+        return _ChunkedCrossEntropy.apply(x_NE, self.weight, self.bias, target_N, smoothing, working_dtype(x_NE))

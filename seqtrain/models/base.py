@@ -1,0 +1,150 @@
+"""What every architecture is: a LightningModule that trains, evaluates and decodes any network of its task."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from seqtrain.config.types import Probability
+from seqtrain.decoding.search import search
+from seqtrain.decoding.settings import Decoding, Hypothesis
+from seqtrain.errors import UserError
+from seqtrain.tasks.base import Batch, Measures, Task
+from seqtrain.tasks.translation import BOS, EOS, PAD, UNK, TranslationBatch
+
+OptimizerFactory = Callable[[Any], torch.optim.Optimizer]
+"""Parameters to an optimiser of them."""
+
+
+class SequenceModel(pl.LightningModule):
+    """The common base of all architectures: a subclass builds `self.network` for its task.
+
+    Args:
+        task: what the network is built for.
+        label_smoothing: share of the target distribution spread evenly over the classes in training
+            (Szegedy 2016); `nll`, `perplexity` and every metric are without it.
+    """
+
+    tasks: ClassVar[tuple[str, ...]]
+    """The names of the tasks that the architecture can do."""
+
+    network: nn.Module
+
+    def __init__(self, *, task: Task, label_smoothing: Probability = 0.0) -> None:
+        super().__init__()
+        self.task = task
+        self.label_smoothing = label_smoothing
+        self._make_optimizer: OptimizerFactory = torch.optim.Adam
+        self._scheduler: Any = None
+        self._sums: dict[str, Tensor] = {}
+
+    def optimize_with(self, optimizer: OptimizerFactory, scheduler: Any = None) -> None:
+        """Sets what `configure_optimizers` makes: an optimiser, and a schedule of `seqtrain.optim`."""
+        self._make_optimizer = optimizer
+        self._scheduler = scheduler
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """The optimiser over all parameters and, where there is a schedule, Lightning's description of it."""
+        optimizer = self._make_optimizer(self.parameters())
+        configured: dict[str, Any] = {"optimizer": optimizer}
+        if self._scheduler is not None:
+            schedule = self._scheduler.lightning(
+                optimizer,
+                monitor=self.task.monitor,
+                goal=self.task.goal,
+                steps=int(self.trainer.estimated_stepping_batches),
+            )
+            if schedule is not None:
+                configured["lr_scheduler"] = schedule
+        return configured
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Loads a checkpoint's weights.
+
+        Raises:
+            UserError: they are those of another model, or of another vocabulary.
+        """
+        own = self.state_dict()
+        wrong = [
+            f"{name} is {_size(state_dict.get(name))} in it and {_size(own.get(name))} here"
+            for name in sorted(own.keys() | state_dict.keys())
+            if _size(state_dict.get(name)) != _size(own.get(name))
+        ]
+        if strict and wrong:
+            raise UserError(
+                f"the checkpoint does not fit the model: {wrong[0]} ({len(wrong)} differences)",
+                "Build the model as it was trained: the same model options, and the tokenizer of that run.",
+            )
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
+
+    def measure(self, batch: Batch, *, smoothing: float = 0.0) -> Measures:
+        """Loss and sums of one batch."""
+        return self.task.measure(self.network, batch, smoothing=smoothing)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of a batch; logs it with the unsmoothed negative log-likelihood and the task's other metrics."""
+        measures = self.measure(batch, smoothing=self.label_smoothing)
+        self.log("train/loss", measures.loss.detach(), prog_bar=True, batch_size=len(batch))
+        if self.trainer._logger_connector.should_update_logs:
+            sums = {name: float(value) for name, value in measures.sums.items()}
+            metrics = {f"train/{name}": value for name, value in self.task.metrics(sums).items() if name != "loss"}
+            self.log_dict(metrics, batch_size=len(batch))
+        return measures.loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Starts the sums anew."""
+        self._sums = {}
+
+    on_test_epoch_start = on_validation_epoch_start
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds a batch to the sums."""
+        for name, value in self.measure(batch).sums.items():
+            self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device, dtype=torch.float64)) + value
+
+    test_step = validation_step
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the metrics of everything that was summed, over all ranks."""
+        self._log_sums("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the metrics of everything that was summed, over all ranks."""
+        self._log_sums("test")
+
+    def _log_sums(self, stage: str) -> None:
+        sums = {name: float(self.trainer.strategy.reduce(value, reduce_op="sum")) for name, value in self._sums.items()}
+        metrics = {f"{stage}/{name}": torch.tensor(value) for name, value in self.task.metrics(sums).items()}
+        self.log_dict(metrics, rank_zero_only=False)
+
+    @torch.no_grad()
+    def translate(self, batch: TranslationBatch, decoding: Decoding) -> list[list[Hypothesis]]:
+        """The n best hypotheses of every source sentence of a batch, best first."""
+        network: Any = self.network
+        memory = network.encode(batch.source, batch.source_lengths)
+        return search(
+            network.decoder,
+            memory,
+            sentences=len(batch),
+            device=batch.source.device,
+            settings=decoding,
+            bos=BOS,
+            eos=EOS,
+            never=[PAD, BOS, UNK],
+        )
+
+    def recurrent_matrices(self) -> Iterator[tuple[str, Tensor]]:
+        """Every recurrent matrix, gate by gate, as a named (H, H) view of the parameters."""
+        blocks = getattr(self.network, "recurrent_blocks", None)
+        if blocks is not None:
+            yield from blocks()
+
+    def forget_gate_biases(self) -> Iterator[tuple[str, Tensor]]:
+        """Every forget gate's bias as a named (H,) view; none where there are no forget gates."""
+        yield from ()
+
+
+def _size(tensor: Tensor | None) -> str:
+    return "missing" if tensor is None else "×".join(map(str, tensor.shape)) or "a number"

@@ -1,0 +1,84 @@
+"""Files that are either wholly there or not there at all."""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from seqtrain.errors import UserError
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to that takes the place of `path` when the block ends, and leaves no trace if it fails.
+
+    The bytes go beside `path`, to the disk, and are then renamed over it: a reader, or the next start after a crash,
+    finds the old content or the new one.
+
+    Raises:
+        UserError: the disk is full, or the folder cannot be written to. What stood at `path` before still does.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        temporary = Path(name)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        _remove(temporary)
+        raise unwritable(path, error) from error
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def unwritable(path: Path, error: OSError) -> UserError:
+    """What to say when `path` could not be written."""
+    return UserError(
+        f"cannot write {path}: {error.strerror or error}",
+        "Free some space or choose another run directory (hydra.run.dir=PATH); what was there before is unharmed.",
+        code=1,
+    )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces the content of `path` by `text`, in UTF-8, at once. Raises as `replacing`."""
+    with replacing(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replaces the content of `path` by `value` as JSON, at once. Raises as `replacing`."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _umask() -> int:
+    # The only way to read it is to set it.
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    # Not every file system can do it; the rename itself has happened.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _remove(path: Path | None) -> None:
+    if path is not None:
+        with contextlib.suppress(OSError):
+            path.unlink()

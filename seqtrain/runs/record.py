@@ -1,0 +1,233 @@
+"""A run's directory: what is in it and how it is read again. Imports no torch."""
+
+import contextlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+
+from seqtrain.errors import UserError
+from seqtrain.runs.environment import environment
+from seqtrain.runs.files import write_json, write_text
+
+Status = Literal["running", "finished", "failed", "interrupted"]
+
+
+class Run:
+    """One run's directory: configuration, manifest, metrics, checkpoints, tokenizer, hypotheses.
+
+    Made by `Run.create` when a training begins and by `Run.open` ever after.
+
+    Attributes:
+        directory: the absolute path of the run.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.resolve()
+
+    @property
+    def config_path(self) -> Path:
+        """The composed configuration."""
+        return self.directory / ".hydra" / "config.yaml"
+
+    @property
+    def overrides_path(self) -> Path:
+        """What was asked for on the command line."""
+        return self.directory / ".hydra" / "overrides.yaml"
+
+    @property
+    def manifest_path(self) -> Path:
+        """Status, environment, data and results."""
+        return self.directory / "manifest.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        """Every logged step, one JSON object a line."""
+        return self.directory / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of `best.ckpt` and `last.ckpt`."""
+        return self.directory / "checkpoints"
+
+    @property
+    def tokenizer(self) -> Path:
+        """The folder that the data module saves its tokenizers in."""
+        return self.directory / "tokenizer"
+
+    @property
+    def hypotheses(self) -> Path:
+        """The folder of decoded texts."""
+        return self.directory / "hypotheses"
+
+    @property
+    def log_path(self) -> Path:
+        """What was said while it ran."""
+        return self.directory / "seqtrain.log"
+
+    @staticmethod
+    def exists(directory: Path | str) -> bool:
+        """Whether a run was begun in `directory`."""
+        return (Path(directory) / "manifest.json").exists()
+
+    @classmethod
+    def create(
+        cls, directory: Path | str, config: DictConfig, *, overrides: list[str] | None = None, **fields: Any
+    ) -> "Run":
+        """Begins a run: writes a manifest with status `running` and the environment.
+
+        Hydra has written the configuration and the overrides before that; without it they are written here.
+
+        Args:
+            directory: where; it may exist but must not hold a run.
+            config: the composed configuration.
+            overrides: what was asked for on the command line.
+            fields: further fields of the manifest, such as `seed` and `choices`; plain values.
+
+        Raises:
+            UserError: there is a run in `directory`, or it cannot be written to.
+        """
+        run = cls(Path(directory))
+        if cls.exists(run.directory):
+            raise UserError(
+                f"there is a run in {run.directory} already",
+                f"Go on with it by resume={run.directory}, or choose another directory with hydra.run.dir=PATH.",
+            )
+        if not run.config_path.exists():
+            write_text(run.config_path, OmegaConf.to_yaml(config))
+        if not run.overrides_path.exists():
+            write_text(run.overrides_path, OmegaConf.to_yaml(OmegaConf.create(list(overrides or []))))
+        run._write({"status": "running", "started": _now(), "overrides": run.overrides, **environment(), **fields})
+        return run
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Run":
+        """The run in a directory, or the run that a checkpoint in its `checkpoints/` belongs to.
+
+        Raises:
+            UserError: `path` is no run; the message says what is missing.
+        """
+        directory = Path(path)
+        if directory.is_file() and directory.parent.name == "checkpoints":
+            directory = directory.parent.parent
+        if not directory.exists():
+            raise UserError(f"no run at {path}: there is no such directory", "Give the directory of a run: run=PATH.")
+        if not directory.is_dir():
+            raise UserError(f"{path} is a file, not the directory of a run", "Give the directory: run=PATH.")
+        run = cls(directory)
+        missing = [p for p in (run.manifest_path, run.config_path) if not p.exists()]
+        if missing:
+            names = " and ".join(str(p.relative_to(run.directory)) for p in missing)
+            raise UserError(f"{path} is not the directory of a run: {names} missing in it", _neighbours(directory))
+        return run
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest as it is on the disk now.
+
+        Raises:
+            UserError: it cannot be read as JSON.
+        """
+        try:
+            manifest = json.loads(self.manifest_path.read_text("utf-8"))
+        except (ValueError, OSError) as error:
+            raise UserError(f"cannot read {self.manifest_path}: {error}", "The run's record is damaged.") from error
+        if not isinstance(manifest, dict):
+            raise UserError(f"{self.manifest_path} holds no JSON object", "The run's record is damaged.")
+        return manifest
+
+    def write_manifest(self, **fields: Any) -> None:
+        """Sets fields of the manifest and leaves the others; plain values. The file is replaced at once."""
+        self._write({**self.manifest, **fields})
+
+    def _write(self, manifest: dict[str, Any]) -> None:
+        write_json(self.manifest_path, manifest)
+
+    @property
+    def status(self) -> Status:
+        """How it stands. A process that was killed could not write its end and is `running` for ever."""
+        return self.manifest.get("status", "failed")
+
+    def resume(self, **fields: Any) -> None:
+        """Marks the run as running again, with the environment that it goes on in."""
+        manifest = self.manifest
+        resumed = [*manifest.get("resumed", []), {"at": _now(), **environment()}]
+        self._write({**manifest, "status": "running", "finished": None, "error": None, "resumed": resumed, **fields})
+
+    def finish(
+        self, status: Status, *, results: dict[str, float] | None = None, error: BaseException | str | None = None
+    ) -> None:
+        """Writes how the run ended.
+
+        Args:
+            status: `finished`, `failed` or `interrupted`.
+            results: the metrics that the run is known by; `None` leaves those that are there.
+            error: what ended it, if something did.
+        """
+        fields: dict[str, Any] = {"status": status, "finished": _now()}
+        if results is not None:
+            fields["results"] = {name: float(value) for name, value in results.items()}
+        if error is not None:
+            fields["error"] = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        self.write_manifest(**fields)
+
+    @property
+    def config(self) -> DictConfig:
+        """The composed configuration with its references resolved.
+
+        It comes from a file that anybody may have written: build objects from it through the allow-list only.
+
+        Raises:
+            UserError: it is not valid.
+        """
+        try:
+            config = OmegaConf.load(self.config_path)
+            OmegaConf.resolve(config)
+        except Exception as error:
+            raise UserError(f"cannot read {self.config_path}: {error}", "Its configuration is damaged.") from error
+        if not isinstance(config, DictConfig):
+            raise UserError(f"{self.config_path} holds no mapping", "The run's configuration is damaged.")
+        return config
+
+    @property
+    def overrides(self) -> list[str]:
+        """What was asked for on the command line."""
+        if not self.overrides_path.exists():
+            return []
+        return [str(override) for override in OmegaConf.load(self.overrides_path)]
+
+    def checkpoint(self, which: Literal["best", "last"] = "best") -> Path:
+        """The path of a checkpoint.
+
+        Raises:
+            UserError: it is not there.
+        """
+        path = self.checkpoints / f"{which}.ckpt"
+        if not path.exists():
+            there = sorted(p.name for p in self.checkpoints.glob("*.ckpt"))
+            hint = f"There is {', '.join(there)}." if there else "The run ended before it saved one; train it again."
+            raise UserError(f"the run {self.directory} has no {which}.ckpt (its status: {self.status})", hint)
+        return path
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Every logged line, in the order of logging; a last line that was cut short is left out."""
+        if not self.metrics_path.exists():
+            return []
+        lines = []
+        for line in self.metrics_path.read_text("utf-8").splitlines():
+            with contextlib.suppress(ValueError):
+                lines.append(json.loads(line))
+        return lines
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _neighbours(directory: Path) -> str:
+    found = sorted(p.parent.name for p in directory.glob("*/manifest.json"))
+    if found:
+        return f"There are runs in it: {', '.join(found[-5:])}. Give one of them."
+    return "Give the directory that `python -m seqtrain` printed when the training began."

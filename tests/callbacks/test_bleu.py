@@ -1,0 +1,114 @@
+"""BLEU: the number that is logged is the one that the `sacrebleu` command prints."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import sacrebleu
+
+from seqtrain.callbacks.bleu import BLEU
+from seqtrain.callbacks.checkpoints import Checkpoints
+from seqtrain.decoding.settings import Decoding
+from tests.tiny import Texts, Translator, trainer
+
+
+def command_scores(folder: Path, name: str, *options: str) -> dict[str, float]:
+    reference = folder / f"{name.partition('-')[0]}.reference.txt"
+    done = subprocess.run(
+        [sys.executable, "-m", "sacrebleu", str(reference), "-i", str(folder / f"{name}.txt"), "-w", "6", *options],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    return {entry["name"]: entry["score"] for entry in (found if isinstance(found, list) else [found])}
+
+
+def test_test_score_is_the_commands(tmp_path: Path) -> None:
+    callback = BLEU(decoding=Decoding(beam=2))
+    tester, model = trainer(tmp_path, callback), Translator()
+    tester.test(model, datamodule=Texts(), verbose=False)
+    logged = {name: float(value) for name, value in tester.callback_metrics.items()}
+    assert 0 < logged["test/bleu"] < 100
+    folder = tmp_path / "hypotheses"
+    printed = command_scores(folder, "test", "-m", "bleu", "chrf")
+    assert logged["test/bleu"] == pytest.approx(printed["BLEU"], abs=1e-4)
+    assert logged["test/chrf"] == pytest.approx(printed["chrF2"], abs=1e-4)
+    lowercased = command_scores(folder, "test", "-m", "bleu", "-lc")
+    assert logged["test/bleu_lc"] == pytest.approx(lowercased["BLEU"], abs=1e-4)
+    assert callback.signatures["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:13a")
+    assert "case:lc" in callback.signatures["bleu_lc"]
+    assert model.asked[0].beam == 2
+
+
+def test_texts_are_in_file_order_one_a_line(tmp_path: Path) -> None:
+    data = Texts()
+    trainer(tmp_path, BLEU()).test(Translator(lambda step: 0), datamodule=data, verbose=False)
+    folder = tmp_path / "hypotheses"
+    assert (folder / "test.txt").read_text("utf-8").split("\n")[:-1] == data.texts
+    assert (folder / "test.reference.txt").read_text("utf-8").split("\n")[:-1] == data.texts
+    assert len((folder / "test.source.txt").read_text("utf-8").split("\n")) == len(data.texts) + 1
+
+
+def test_checkpoints_go_by_it_and_best_and_last_texts_stay(tmp_path: Path) -> None:
+    quality = {3: 3, 6: 1, 9: 2, 12: 3}  # mistakes after so many steps: the second validation is the best
+    callback, best = BLEU(), Checkpoints(dirpath=str(tmp_path / "ckpt"), monitor="val/bleu", mode="max")
+    fitted = trainer(tmp_path, callback, best, max_epochs=4, enable_checkpointing=True)
+    fitted.fit(Translator(lambda step: quality[step]), datamodule=Texts())
+    files = sorted(p.name for p in (tmp_path / "hypotheses").iterdir())
+    assert files == ["val-12.txt", "val-6.txt", "val.reference.txt", "val.source.txt"]
+    assert best.best_model_score is not None
+    assert float(best.best_model_score) == pytest.approx(
+        command_scores(tmp_path / "hypotheses", "val-6")["BLEU"], abs=1e-4
+    )
+    assert float(fitted.callback_metrics["val/bleu"]) < float(best.best_model_score)
+
+
+def test_limited_batches_score_what_was_decoded(tmp_path: Path) -> None:
+    data = Texts()
+    tester = trainer(tmp_path, BLEU(), limit_test_batches=1)
+    tester.test(Translator(lambda step: 0), datamodule=data, verbose=False)
+    assert (tmp_path / "hypotheses" / "test.txt").read_text("utf-8") == "".join(t + "\n" for t in data.texts[3:])
+    assert float(tester.callback_metrics["test/bleu"]) == pytest.approx(100, abs=1e-3)
+
+
+def test_save_false_writes_nothing(tmp_path: Path) -> None:
+    tester = trainer(tmp_path, BLEU(save=False))
+    tester.test(Translator(), datamodule=Texts(), verbose=False)
+    assert not (tmp_path / "hypotheses").exists()
+    assert "test/bleu" in tester.callback_metrics
+
+
+def test_other_tasks_are_left_alone(tmp_path: Path) -> None:
+    model = Translator()
+    model.task = SimpleNamespace(name="labelling")
+    tester = trainer(tmp_path, BLEU())
+    tester.test(model, datamodule=Texts(), verbose=False)
+    assert model.asked == []
+    assert "test/bleu" not in tester.callback_metrics
+
+
+def test_line_ends_inside_a_text_do_not_shift_the_lines(tmp_path: Path) -> None:
+    data = Texts()
+    data.texts = [f"eins\r\nzwei {i} drei vier \n" for i in range(5)]
+    tester = trainer(tmp_path, BLEU())
+    tester.test(Translator(), datamodule=data, verbose=False)
+    lines = (tmp_path / "hypotheses" / "test.reference.txt").read_bytes().split(b"\n")
+    assert lines[0] == b"eins  zwei 0 drei vier"
+    assert len(lines) == 6
+    assert float(tester.callback_metrics["test/bleu"]) == pytest.approx(
+        command_scores(tmp_path / "hypotheses", "test")["BLEU"], abs=1e-4
+    )
+
+
+def test_oracle_on_the_whole_corpus(tmp_path: Path) -> None:
+    """Corpus BLEU, not a mean of sentences' or batches'."""
+    data, model = Texts(7), Translator()
+    tester = trainer(tmp_path, BLEU())
+    tester.test(model, datamodule=data, verbose=False)
+    hypotheses = [data.target_tokenizer.decode([*ids[:-2], 0, 0]) for ids in data.ids]
+    expected = sacrebleu.corpus_bleu(hypotheses, [data.texts]).score
+    assert float(tester.callback_metrics["test/bleu"]) == pytest.approx(expected, abs=1e-4)

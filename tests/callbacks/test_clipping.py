@@ -1,0 +1,173 @@
+"""Gradient clipping against torch's own."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seqtrain.callbacks.clipping import GradientClipping
+from seqtrain.errors import UserError
+from tests.tiny import Numbers, Regression, trainer
+
+
+class Watched(Regression):
+    """Keeps the gradients that the optimizer is given."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.seen: list[list[torch.Tensor | None]] = []
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        # A module's hook runs after the callbacks'.
+        self.seen.append([None if p.grad is None else p.grad.clone() for p in self.parameters()])
+
+
+class Poisoned(Watched):
+    """The gradient of the bias is not finite in the second step."""
+
+    def on_after_backward(self) -> None:
+        if self.trainer.global_step == 1:
+            assert self.layer.bias.grad is not None
+            self.layer.bias.grad[0] = float("nan")
+
+
+def first_gradients() -> list[torch.Tensor]:
+    torch.manual_seed(0)
+    model = Regression(scale=50.0)
+    model.loss(next(iter(Numbers().loader(1)))).backward()
+    return [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+
+def parameters_with(gradients: list[torch.Tensor]) -> list[torch.nn.Parameter]:
+    found = []
+    for gradient in gradients:
+        parameter = torch.nn.Parameter(torch.zeros_like(gradient))
+        parameter.grad = gradient.clone()
+        found.append(parameter)
+    return found
+
+
+def run(callback: GradientClipping, folder: Path, model: Watched | None = None, **options: Any) -> Watched:
+    if model is None:
+        torch.manual_seed(0)
+        model = Watched(scale=50.0)
+    trainer(folder, callback, max_epochs=1, **options).fit(model, datamodule=Numbers())
+    return model
+
+
+def test_by_norm_as_torch(tmp_path: Path) -> None:
+    model = run(GradientClipping(norm=1.5), tmp_path)
+    expected = parameters_with(first_gradients())
+    torch.nn.utils.clip_grad_norm_(expected, 1.5)
+    for seen, parameter in zip(model.seen[0], expected, strict=True):
+        torch.testing.assert_close(seen, parameter.grad)
+
+
+def test_by_value_as_torch(tmp_path: Path) -> None:
+    model = run(GradientClipping(norm=None, value=0.3), tmp_path)
+    expected = parameters_with(first_gradients())
+    torch.nn.utils.clip_grad_value_(expected, 0.3)
+    for seen, parameter in zip(model.seen[0], expected, strict=True):
+        torch.testing.assert_close(seen, parameter.grad)
+
+
+def test_per_parameter_clips_each_alone(tmp_path: Path) -> None:
+    model = run(GradientClipping(norm=2.0, per_parameter=True), tmp_path)
+    expected = parameters_with(first_gradients())
+    for seen, parameter in zip(model.seen[0], expected, strict=True):
+        torch.nn.utils.clip_grad_norm_([parameter], 2.0)
+        torch.testing.assert_close(seen, parameter.grad)
+
+
+def test_logs_norm_before_clipping_and_share(tmp_path: Path) -> None:
+    callback = GradientClipping(norm=1e-3)
+    fitted = trainer(tmp_path, callback, max_epochs=1, log_every_n_steps=4)
+    torch.manual_seed(0)
+    fitted.fit(Watched(), datamodule=Numbers())
+    assert float(fitted.callback_metrics["grad/norm"]) > 0.1
+    assert float(fitted.callback_metrics["grad/clipped_share"]) == 1.0
+    assert float(fitted.callback_metrics["grad/skipped"]) == 0.0
+
+
+def test_share_of_steps(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = Watched(scale=50.0)
+    norms = []
+
+    class Norms(GradientClipping):
+        def _log(self, pl_module: Any, size: float) -> None:
+            norms.append(size)
+            super()._log(pl_module, size)
+
+    run(Norms(norm=None), tmp_path, copy.deepcopy(model))
+    middle = sorted(norms)[1] + 1e-3  # two of the four steps are above it, as nothing else depends on the limit
+    assert len(norms) == 4
+    clipping = GradientClipping(norm=None, value=None)
+    clipping._steps, clipping._clipped = 4, torch.tensor(sum(n > middle for n in norms))
+    logged: dict[str, float] = {}
+
+    class Log:
+        def log(self, name: str, value: Any, **options: Any) -> None:
+            logged[name] = float(value)
+
+    clipping._log(Log(), norms[-1])  # type: ignore[arg-type]
+    assert logged["grad/clipped_share"] == 0.5
+
+
+def test_step_that_is_not_finite_leaves_everything_alone(tmp_path: Path) -> None:
+    """Weights, weight decay, moments and the optimizer's count of steps: as if the step had not been."""
+    torch.manual_seed(0)
+    model = Poisoned()
+    states: list[Any] = []
+
+    class Snapshots(GradientClipping):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+            states.append(copy.deepcopy((pl_module.layer.state_dict(), trainer.optimizers[0].state_dict()["state"])))
+
+    callback = Snapshots()
+    fitted = trainer(tmp_path, callback, max_epochs=1)
+    fitted.fit(model, datamodule=Numbers())
+    assert model.seen[1] == [None, None]
+    for before, after in zip(_tensors(states[0]), _tensors(states[1]), strict=True):
+        torch.testing.assert_close(before, after, rtol=0, atol=0)
+    assert any(not torch.equal(a, b) for a, b in zip(_tensors(states[1]), _tensors(states[2]), strict=True))
+    assert callback.skipped == 1
+    assert float(fitted.callback_metrics["grad/skipped"]) == 1.0
+
+
+def _tensors(state: Any) -> list[torch.Tensor]:
+    if isinstance(state, torch.Tensor):
+        return [state]
+    values = state.values() if isinstance(state, dict) else state
+    return [tensor for value in values for tensor in _tensors(value)]
+
+
+def test_stop_names_step_and_parameter(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nan at step 1; not finite: layer\.bias"):
+        run(GradientClipping(non_finite="stop"), tmp_path, Poisoned())
+
+
+def test_bfloat16(tmp_path: Path) -> None:
+    model = run(GradientClipping(norm=0.5), tmp_path, precision="bf16-mixed")
+    norms = [torch.nn.utils.get_total_norm([g for g in step if g is not None]).item() for step in model.seen]
+    assert max(norms) <= 0.5 + 1e-5
+
+
+def test_refuses_to_clip_twice(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="clipped twice"):
+        run(GradientClipping(), tmp_path, gradient_clip_val=1.0)
+
+
+def test_refuses_norm_and_value() -> None:
+    with pytest.raises(UserError, match="not by both"):
+        GradientClipping(norm=1.0, value=1.0)
+    with pytest.raises(UserError, match="per_parameter"):
+        GradientClipping(norm=None, per_parameter=True)
+
+
+def test_count_of_skipped_steps_is_kept() -> None:
+    callback = GradientClipping()
+    callback.load_state_dict({"skipped": 3})
+    assert callback.state_dict() == {"skipped": 3}

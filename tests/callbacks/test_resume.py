@@ -1,0 +1,201 @@
+"""A run that is stopped after any step, by any means, and resumed equals one that never stopped, bit for bit."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from seqtrain.callbacks.checkpoints import Checkpoints
+from seqtrain.callbacks.early_stopping import EarlyStopping
+from seqtrain.callbacks.interruption import Interruption, InterruptionError
+from seqtrain.callbacks.randomness import Randomness, capture, restore
+from seqtrain.runs.checkpoints import AtomicCheckpointIO, read_checkpoint
+from seqtrain.runs.metrics import MetricsFile
+from seqtrain.runs.record import Run
+from tests.tiny import Numbers, Regression, trainer
+
+STEPS = 12  # three epochs of four
+
+
+class SignalAfter(pl.Callback):
+    """Sends a signal to this process after so many steps."""
+
+    def __init__(self, step: int, number: int = signal.SIGINT) -> None:
+        self.step, self.number = step, number
+        self.sent = False
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step + 1 == self.step and not self.sent:
+            self.sent = True
+            os.kill(os.getpid(), self.number)
+
+
+class CrashAfter(pl.Callback):
+    """Fails in the step after so many."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            raise RuntimeError("power cut")
+
+
+def fit(folder: Path, *callbacks: pl.Callback, seed: int = 0, ckpt: Path | None = None, **options: Any) -> Regression:
+    torch.manual_seed(seed)
+    model = Regression(dropout=0.5)
+    fixed = [
+        Randomness(),
+        Checkpoints(dirpath=str(folder / "checkpoints"), monitor="val/loss", mode="min"),
+        EarlyStopping(monitor="val/loss", mode="min", patience=50),
+    ]
+    settings: dict[str, Any] = {"max_epochs": 3, "enable_checkpointing": True, "plugins": [AtomicCheckpointIO()]}
+    fitted = trainer(folder, *fixed, *callbacks, logger=MetricsFile(directory=str(folder)), **{**settings, **options})
+    try:
+        fitted.fit(model, datamodule=Numbers(), ckpt_path=ckpt)
+    except (InterruptionError, RuntimeError) as error:
+        model.ended_by = error  # type: ignore[assignment]
+    return model
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Regression:
+    return fit(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.mark.parametrize("step", range(1, STEPS + 1))
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_then_resume_is_bit_for_bit(tmp_path: Path, whole: Regression, step: int, number: int) -> None:
+    before = signal.getsignal(number)
+    stopped = fit(tmp_path, SignalAfter(step, number), Interruption(directory=str(tmp_path)))
+    assert signal.getsignal(number) == before
+    # What stops in the last step of an epoch is validated first, and takes the next step if there is one.
+    taken = step + 1 if step in (4, 8) else step
+    assert stopped.steps == list(range(taken))
+    error = stopped.ended_by
+    assert isinstance(error, InterruptionError)
+    assert error.code == 1
+    assert f"resume={tmp_path}" in str(error)
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    resumed = fit(tmp_path, seed=99, ckpt=last)
+    assert stopped.losses + resumed.losses == whole.losses
+    assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), whole.parameters(), strict=True))
+    assert sorted({*stopped.validations, *resumed.validations}) == whole.validations
+
+
+def test_run_that_was_stopped_at_its_end_can_be_made_longer(tmp_path: Path) -> None:
+    longer = fit(tmp_path / "whole", max_epochs=4)
+    stopped = fit(tmp_path / "run", SignalAfter(STEPS), Interruption(directory=str(tmp_path / "run")))
+    resumed = fit(tmp_path / "run", ckpt=tmp_path / "run" / "checkpoints" / "last.ckpt", max_epochs=4, seed=9)
+    assert stopped.losses + resumed.losses == longer.losses
+
+
+def test_stops_between_two_steps_of_the_optimizer(tmp_path: Path) -> None:
+    straight = fit(tmp_path / "whole", accumulate_grad_batches=2)
+    interruption = Interruption(directory=str(tmp_path / "run"))
+    stopped = fit(tmp_path / "run", SignalAfter(3), interruption, accumulate_grad_batches=2)
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    resumed = fit(tmp_path / "run", ckpt=last, accumulate_grad_batches=2, seed=9)
+    assert stopped.losses + resumed.losses == straight.losses
+
+
+@pytest.mark.parametrize("step", [5, 8, 9, 11])
+def test_crash_then_resume_from_the_last_epoch(tmp_path: Path, whole: Regression, step: int) -> None:
+    crashed = fit(tmp_path, CrashAfter(step))
+    resumed = fit(tmp_path, seed=99, ckpt=tmp_path / "checkpoints" / "last.ckpt")
+    begun = resumed.steps[0]
+    assert begun == step // 4 * 4 if step % 4 else begun in (step, step - 4)
+    assert crashed.losses[:begun] + resumed.losses == whole.losses
+    assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), whole.parameters(), strict=True))
+
+
+def test_metrics_of_a_resumed_run_have_no_step_twice(tmp_path: Path) -> None:
+    fit(tmp_path / "whole")
+    fit(tmp_path / "run", CrashAfter(7))
+    fit(tmp_path / "run", ckpt=tmp_path / "run" / "checkpoints" / "last.ckpt")
+    expected, found = (Run(tmp_path / name).metrics() for name in ("whole", "run"))
+    assert found == expected
+
+
+def test_validation_more_often_than_an_epoch(tmp_path: Path) -> None:
+    straight = fit(tmp_path / "whole", val_check_interval=2)
+    stopped = fit(tmp_path / "run", SignalAfter(7), Interruption(directory=str(tmp_path / "run")), val_check_interval=2)
+    resumed = fit(tmp_path / "run", ckpt=tmp_path / "run" / "checkpoints" / "last.ckpt", val_check_interval=2, seed=9)
+    assert stopped.losses + resumed.losses == straight.losses
+
+
+def test_last_is_saved_after_an_epoch_that_is_not_the_best(tmp_path: Path) -> None:
+    class Worse(Regression):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            self.log("val/loss", float(self.trainer.global_step), on_epoch=True, batch_size=1)
+
+    callback = Checkpoints(dirpath=str(tmp_path), monitor="val/loss", mode="min")
+    trainer(tmp_path, callback, enable_checkpointing=True, max_epochs=3).fit(Worse(), datamodule=Numbers())
+    assert read_checkpoint(tmp_path / "best.ckpt")["global_step"] == 4
+    assert read_checkpoint(tmp_path / "last.ckpt")["global_step"] == 12
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+def test_best_score_survives_a_move(tmp_path: Path) -> None:
+    fit(tmp_path / "old", max_epochs=1)
+    (tmp_path / "old").rename(tmp_path / "new")
+    loaded = read_checkpoint(tmp_path / "new" / "checkpoints" / "last.ckpt")
+    (state,) = (value for key, value in loaded["callbacks"].items() if key.startswith("Checkpoints"))
+    callback = Checkpoints(dirpath=str(tmp_path / "new" / "checkpoints"), monitor="val/loss", mode="min")
+    callback.load_state_dict(state)
+    assert callback.best_model_path == str(tmp_path / "new" / "checkpoints" / "best.ckpt")
+    assert callback.best_model_score == state["best_model_score"]
+
+
+def test_second_signal_stops_at_once(tmp_path: Path) -> None:
+    class Twice(SignalAfter):
+        def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+            if trainer.global_step + 1 == self.step:
+                os.kill(os.getpid(), self.number)
+                os.kill(os.getpid(), self.number)
+
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit):
+            fit(tmp_path, Twice(3), Interruption(directory=str(tmp_path)))
+    finally:
+        signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored
+    assert not (tmp_path / "checkpoints" / "last.ckpt").exists()
+
+
+def test_validation_does_not_touch_the_trainings_randomness(tmp_path: Path) -> None:
+    class Drawing(Regression):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            super().validation_step(batch, batch_idx)
+            torch.rand(3)
+
+    def losses(kind: type[Regression]) -> list[float]:
+        torch.manual_seed(0)
+        model = kind(dropout=0.5)
+        trainer(tmp_path, Randomness()).fit(model, datamodule=Numbers())
+        return model.losses
+
+    assert losses(Drawing) == losses(Regression)
+
+
+def test_all_streams_are_restored() -> None:
+    import random
+
+    import numpy as np
+
+    state = capture()
+    first = (random.random(), np.random.rand(), torch.rand(()).item())
+    restore(state)
+    assert (random.random(), np.random.rand(), torch.rand(()).item()) == first
+
+
+def test_early_stopping_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    callback = EarlyStopping(monitor="val/loss", mode="max", patience=1)
+    fitted = trainer(tmp_path, callback, max_epochs=20)
+    fitted.fit(Regression(), datamodule=Numbers())
+    assert fitted.current_epoch < 20
+    assert "did not improve" in str(callback.stopping_reason_message)
