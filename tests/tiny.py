@@ -46,7 +46,9 @@ class Regression(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=0.1)
-        schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=3, gamma=0.5)
+        # What a schedule asks for that is as long as the training.
+        steps = int(self.trainer.estimated_stepping_batches) // self.trainer.max_epochs
+        schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=steps - 1, gamma=0.5)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

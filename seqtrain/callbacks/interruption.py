@@ -41,6 +41,7 @@ class Interruption(pl.Callback):
         super().__init__()
         self.directory = directory
         self.requested = False
+        self._message: InterruptionError | None = None
         self._active = False
         self._process = os.getpid()
         self._previous: dict[int, Any] = {}
@@ -48,6 +49,7 @@ class Interruption(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Forgets an earlier training."""
         self.requested = False
+        self._message = None
         self._previous = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -61,14 +63,21 @@ class Interruption(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Saves and stops, if that was asked for and nothing is left in the middle."""
+        """Saves, if that was asked for and nothing is left in the middle."""
         if self._agreed(trainer) and not _in_the_middle(trainer):
-            self._stop(trainer)
+            self._message = self._save(trainer)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Stops before the next step: the last one has been logged by now."""
+        if self._message is not None:
+            raise self._message
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The training ended by itself before the signal could take effect: what comes after it is not begun."""
         if self._agreed(trainer):
-            self._stop(trainer)
+            raise self._save(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Gives the signals back."""
@@ -84,13 +93,13 @@ class Interruption(pl.Callback):
             return self.requested
         return bool(trainer.strategy.reduce_boolean_decision(self.requested, all=False))
 
-    def _stop(self, trainer: pl.Trainer) -> None:
+    def _save(self, trainer: pl.Trainer) -> InterruptionError:
         run = Path(self.directory or trainer.default_root_dir)
         where = f"after {trainer.global_step} steps, in epoch {trainer.current_epoch}"
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
-            raise InterruptionError(f"interrupted {where}; nothing is saved with fast_dev_run", code=1)
+            return InterruptionError(f"interrupted {where}; nothing is saved with fast_dev_run", code=1)
         trainer.save_checkpoint(run / "checkpoints" / "last.ckpt")
-        raise InterruptionError(
+        return InterruptionError(
             f"interrupted {where}; the state is saved in {run / 'checkpoints' / 'last.ckpt'}",
             f"Go on with it by: python -m seqtrain resume={run}",
             code=1,

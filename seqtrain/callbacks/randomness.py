@@ -12,6 +12,9 @@ from pytorch_lightning.utilities import rank_zero_warn
 class Randomness(pl.Callback):
     """Keeps the random states of Python, NumPy and torch (CPU and CUDA, of every rank) in the checkpoint.
 
+    It also sees to it that loaders which can go on in the middle of an epoch do so where a learning rate schedule is
+    computed from the length of the training.
+
     Validation is kept out of the training's stream: what it draws changes nothing in the steps that follow. So a run
     that was stopped after any step and resumed makes the same numbers as one that never stopped.
     """
@@ -20,6 +23,7 @@ class Randomness(pl.Callback):
         super().__init__()
         self._loaded: dict[str, Any] | None = None
         self._inside_epoch = False
+        self._resumed = False
         self._before_validation: dict[str, Any] | None = None
 
     def on_save_checkpoint(
@@ -38,8 +42,11 @@ class Randomness(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Keeps the state for the moment that it is needed at."""
+        if trainer.state.fn != "fit":
+            return
+        self._resumed = True
         saved = checkpoint.get("randomness")
-        if saved is None or trainer.state.fn != "fit":
+        if saved is None:
             return
         if len(saved["states"]) != trainer.world_size:
             rank_zero_warn(
@@ -52,6 +59,11 @@ class Randomness(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restores the state between two epochs: what the loaders draw when an epoch begins comes after it."""
+        if self._resumed:
+            # A schedule that asked for `trainer.estimated_stepping_batches` has had the loaders made already, before
+            # the checkpoint's position in the data was known: Lightning would keep them, at their beginning.
+            trainer.fit_loop._combined_loader = None
+            self._resumed = False
         if self._loaded is not None and not self._inside_epoch:
             restore(self._loaded)
             self._loaded = None

@@ -31,10 +31,10 @@ class Throughput(pl.Callback):
         self.rate: float | None = None
         self.unit = "tokens"
         self._mark = 0.0
+        self._measured = 0
         self._reset()
 
     def _reset(self) -> None:
-        self._steps = 0
         self._count: torch.Tensor | int = 0
         self._waiting = 0.0
         self._working = 0.0
@@ -59,13 +59,15 @@ class Throughput(pl.Callback):
         """Counts the step; logs when enough of them have passed."""
         self.unit, count = _size(batch)
         self._count = self._count + count
-        self._steps += 1
-        if self._steps >= self.every:
+        step = trainer.global_step
+        due = step % self.every == 0 and step != self._measured
+        if due:
             self._count = int(self._count)  # waits for the device, so that its work is within the time
         now = time.perf_counter()
         self._working += now - self._mark
         self._mark = now
-        if self._steps >= self.every:
+        if due:
+            self._measured = step
             self._log(pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -75,6 +77,7 @@ class Throughput(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A later training in the same process begins anew."""
         self._mark = 0.0
+        self._measured = 0
         self._reset()
 
     def _log(self, pl_module: pl.LightningModule) -> None:

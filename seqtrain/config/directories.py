@@ -1,6 +1,7 @@
 """Which directory a run is written to, and from which checkpoint a run goes on."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,22 +29,25 @@ def is_run(directory: Path) -> bool:
     return (directory / "manifest.json").is_file()
 
 
-def refuse_existing(directory: Path) -> None:
+def refuse_existing(directory: Path, *, one_of_many: bool = False) -> None:
     """Refuses to write a new run where one is, or where nothing can be written.
+
+    Args:
+        directory: where the run would be written.
+        one_of_many: whether it is a job of a multirun.
 
     Raises:
         UserError: names the ways on.
     """
+    key = "hydra.sweep.dir" if one_of_many else "hydra.run.dir"
     if is_run(directory):
-        raise UserError(
-            f"{directory} already holds a run",
-            f"Go on with it: resume={directory}. Or write elsewhere: hydra.run.dir=PATH.",
-        )
+        go_on = "Go on with all of them: resume=auto." if one_of_many else f"Go on with it: resume={directory}."
+        raise UserError(f"{directory} already holds a run", f"{go_on} Or write elsewhere: {key}=PATH.")
     there = next(place for place in (directory.absolute(), *directory.absolute().parents) if place.exists())
     if not there.is_dir():
-        raise UserError(f"{directory}: {there} is a file, not a directory", "Write elsewhere: hydra.run.dir=PATH.")
+        raise UserError(f"{directory}: {there} is a file, not a directory", f"Write elsewhere: {key}=PATH.")
     if not os.access(there, os.W_OK):
-        raise UserError(f"{directory}: {there} cannot be written to", "Write elsewhere: hydra.run.dir=PATH.", code=1)
+        raise UserError(f"{directory}: {there} cannot be written to", f"Write elsewhere: {key}=PATH.", code=1)
 
 
 def find_resumed(path: str) -> Resumed:
@@ -65,7 +69,8 @@ def find_resumed(path: str) -> Resumed:
     checkpoint = place / "checkpoints" / "last.ckpt"
     if not checkpoint.is_file():
         found = sorted(file.name for file in checkpoint.parent.glob("*.ckpt"))
-        hint = f"There is {', '.join(found)}: resume={checkpoint.parent / found[0]}" if found else "It has none at all."
+        afresh = f"To begin it afresh: resume=auto hydra.run.dir={path}, with what it was started with."
+        hint = f"There is {', '.join(found)}: resume={checkpoint.parent / found[0]}" if found else afresh
         raise UserError(f"resume={path}: the run has no checkpoints/last.ckpt to go on from", hint)
     return Resumed(place, checkpoint)
 
@@ -90,7 +95,8 @@ def resumed_overrides(overrides: list[str], resumed: Resumed) -> list[str]:
 
 def quoted(text: str) -> str:
     """A text as Hydra's override grammar takes it, whatever characters it has."""
-    return "'" + text.replace("'", "\\'") + "'"
+    escaped = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
+    return f"'{escaped}'"
 
 
 def _key(override: str) -> str:

@@ -136,7 +136,7 @@ def _prepare_multirun(overrides: list[str], sources: Sources, resume: str | None
         try:
             job = compose_job(line, sources, number=number)
             check_job(job)
-            _refuse_taken(job, resume)
+            _refuse_taken(job, resume, one_of_many=True)
         except UserError as error:
             asked = " ".join(o for o in line if not o.startswith("hydra."))
             raise UserError(f"job {number} ({asked}): {error}", code=error.code) from error
@@ -157,10 +157,10 @@ def _settled(overrides: list[str], resume: str | None, key: str) -> None:
         )
 
 
-def _refuse_taken(job: Composed, resume: str | None) -> None:
+def _refuse_taken(job: Composed, resume: str | None, *, one_of_many: bool = False) -> None:
     goes_on = resume is not None and is_run(job.directory)
     if not goes_on and not _later_rank():
-        refuse_existing(job.directory)
+        refuse_existing(job.directory, one_of_many=one_of_many)
 
 
 def _several_ranks() -> bool:

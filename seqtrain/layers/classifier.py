@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.layers.dropout import Dropout
+from seqtrain.layers.embedding import embedding as make_embedding
 from seqtrain.layers.output import OutputLayer
 from seqtrain.layers.recurrent import Recurrent
 
@@ -23,7 +24,7 @@ class Classifier(nn.Module):
 
     def __init__(self, *, vocabulary: int, embedding: int, recurrent: Recurrent, classes: int, dropout: float) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=0)
+        self.embedding = make_embedding(vocabulary, embedding)
         self.dropout = Dropout(dropout)
         self.recurrent = recurrent
         self.output = OutputLayer(inputs=recurrent.outputs, vocabulary=classes)

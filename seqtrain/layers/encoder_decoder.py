@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.layers.dropout import Dropout
+from seqtrain.layers.embedding import embedding as make_embedding
 from seqtrain.layers.output import OutputLayer
 from seqtrain.layers.recurrent import Recurrent
 
@@ -52,7 +53,7 @@ class Encoder(nn.Module):
 
     def __init__(self, *, vocabulary: int, embedding: int, recurrent: Recurrent, summary: int, dropout: float) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=0)
+        self.embedding = make_embedding(vocabulary, embedding)
         self.dropout = Dropout(dropout)
         self.recurrent = recurrent
         self.to_summary = nn.Linear(recurrent.outputs, summary)
@@ -97,7 +98,7 @@ class Decoder(nn.Module):
         weight: nn.Parameter | None = None,
     ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=0)
+        self.embedding = make_embedding(vocabulary, embedding)
         if weight is not None:
             self.embedding.weight = weight
         self.dropout = Dropout(dropout)

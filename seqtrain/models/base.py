@@ -115,6 +115,8 @@ class SequenceModel(pl.LightningModule):
         self._log_sums("test")
 
     def _log_sums(self, stage: str) -> None:
+        if not self._sums:  # not one batch was asked for: `limit_val_batches=0`, say
+            return
         sums = {name: float(self.trainer.strategy.reduce(value, reduce_op="sum")) for name, value in self._sums.items()}
         metrics = {f"{stage}/{name}": torch.tensor(value) for name, value in self.task.metrics(sums).items()}
         self.log_dict(metrics, rank_zero_only=False)

@@ -113,9 +113,14 @@ def test_crash_then_resume_from_the_last_epoch(tmp_path: Path, whole: Regression
     assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), whole.parameters(), strict=True))
 
 
-def test_metrics_of_a_resumed_run_have_no_step_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "ending",
+    [lambda folder: [CrashAfter(7)], lambda folder: [SignalAfter(6), Interruption(directory=str(folder))]],
+    ids=["crash", "signal"],
+)
+def test_metrics_of_a_resumed_run_are_those_of_one_that_never_stopped(tmp_path: Path, ending: Any) -> None:
     fit(tmp_path / "whole")
-    fit(tmp_path / "run", CrashAfter(7))
+    fit(tmp_path / "run", *ending(tmp_path / "run"))
     fit(tmp_path / "run", ckpt=tmp_path / "run" / "checkpoints" / "last.ckpt")
     expected, found = (Run(tmp_path / name).metrics() for name in ("whole", "run"))
     assert found == expected

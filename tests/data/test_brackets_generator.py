@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -132,7 +133,7 @@ def test_neighbours_do_not_tell(train: tuple[list[str], list[int]]) -> None:
 
 
 def test_each_side_alone_does_not_tell(train: tuple[list[str], list[int]]) -> None:
-    """The opening brackets alone, or the closing ones, look alike in both classes: how often neighbours are the same."""
+    """Of the opening brackets alone, or the closing ones, as many neighbours are the same in both classes."""
     for brackets in ("([{", ")]}"):
         rates = []
         for label in (0, 1):
@@ -140,7 +141,7 @@ def test_each_side_alone_does_not_tell(train: tuple[list[str], list[int]]) -> No
             for text, its_label in zip(*train, strict=True):
                 if its_label == label:
                     side = [c for c in text if c in brackets]
-                    same += sum(a == b for a, b in zip(side, side[1:], strict=False))
+                    same += sum(a == b for a, b in pairwise(side))
                     total += len(side) - 1
             rates.append(same / total)
         assert rates[0] == pytest.approx(rates[1], abs=0.012)

@@ -12,19 +12,22 @@ from seqtrain.data.captions.meaning import Caption, Outfit, Phrase, Predicate, W
 from seqtrain.errors import UserError
 
 GERMAN_GENDERS = {
-    "m": "Mann Junge Tourist Hund Vogel Mantel Pullover Hut Helm Schal Ball Stock Korb Koffer Zaun Bus Brief Kuchen Apfel "
-    "Garten Park Wald Strand Berg Platz Markt Bahnhof Baum Felsen Fluss See Tisch Brunnen Koch Polizist Straßenmusiker",
-    "f": "Frau Person Dame Katze Kuh Ente Jacke Mütze Hose Uniform Fahne Tasche Leiter Blume Hecke Zeitung Straße Brücke "
-    "Bühne Küche Bibliothek Wiese Holzbank Treppe Kirche Mauer Ziegelmauer Statue Kellnerin Tänzerin Gruppe Baustelle",
-    "n": "Mädchen Kind Paar Pferd Schaf Hemd T-Shirt Kleid Schild Fahrrad Auto Motorrad Buch Bild Fenster Sofa Restaurant "
-    "Stadion Wohnzimmer Haus Gebäude Schloss Boot Dach Feld Meer Schwimmbecken Geschenk Surfbrett Loch",
+    "m": "Mann Junge Tourist Hund Vogel Mantel Pullover Hut Helm Schal Ball Stock Korb Koffer Zaun Bus Brief Kuchen "
+    "Apfel Garten Park Wald Strand Berg Platz Markt Bahnhof Baum Felsen Fluss See Tisch Brunnen Koch Polizist "
+    "Straßenmusiker",
+    "f": "Frau Person Dame Katze Kuh Ente Jacke Mütze Hose Uniform Fahne Tasche Leiter Blume Hecke Zeitung Straße "
+    "Brücke Bühne Küche Bibliothek Wiese Holzbank Treppe Kirche Mauer Ziegelmauer Statue Kellnerin Tänzerin "
+    "Gruppe Baustelle",
+    "n": "Mädchen Kind Paar Pferd Schaf Hemd T-Shirt Kleid Schild Fahrrad Auto Motorrad Buch Bild Fenster Sofa "
+    "Restaurant Stadion Wohnzimmer Haus Gebäude Schloss Boot Dach Feld Meer Schwimmbecken Geschenk Surfbrett Loch",
 }
 WEAK = ("Junge", "Tourist", "Student", "Polizist", "Bauer", "Welpe")
 FRENCH_GENDERS = {
     "m": "homme garçon enfant touriste chien chat cheval oiseau pull manteau chapeau casque bâton drapeau parapluie "
     "panier sac cadeau vélo camion bus train livre journal gâteau parc pré jardin marché trottoir arbre lac château",
-    "f": "femme fille personne dame vache chèvre chemise veste robe jupe casquette écharpe balle pancarte caisse valise "
-    "échelle fleur haie voiture moto lettre pomme orange fenêtre église maison statue fontaine rue plage rivière scène",
+    "f": "femme fille personne dame vache chèvre chemise veste robe jupe casquette écharpe balle pancarte caisse "
+    "valise échelle fleur haie voiture moto lettre pomme orange fenêtre église maison statue fontaine rue plage "
+    "rivière scène",
 }
 
 

@@ -24,6 +24,7 @@ AGENTS = {
 FLAGS = {
     "!": "needs a place",
     "2": "takes more than one",
+    "i": "everybody does it to an own object",
     "t": "can be done together",
     "s": "can be done while sitting or standing",
     "w": "its object can be described by what it does",
@@ -123,7 +124,7 @@ eating ice cream | isst/essen =Eis | mange/mangent de la glace
 eating pizza | isst/essen =Pizza | mange/mangent de la pizza
     s ACTPS | | food table bench kitchen
 reading {0} | liest/lesen {acc 0} | lit/lisent {0}
-    s ACT | book, newspaper, letter, city map | bench sofa study food tree sand
+    is ACT | book, newspaper, letter, city map | bench sofa study food tree sand
 writing {0} | schreibt/schreiben {acc 0} | écrit/écrivent {0}
     s ACT | letter | table office study food
 holding {0} | hält/halten {acc 0} | tient/tiennent {0}
@@ -151,9 +152,9 @@ catching {0} | fängt/fangen {acc 0} | attrape/attrapent {0}
 picking up {0} | hebt/heben {acc 0} +auf | ramasse/ramassent {0}
     ACTW | ball, stick, stone#, hat | walk yard sand
 putting on {0} | zieht/ziehen {acc 0} +an | met/mettent {0}
-    s ACT | jacket, coat, sweater | front bench shop
+    is ACT | jacket, coat, sweater | front bench shop
 taking off {0} | zieht/ziehen {acc 0} +aus | enlève/enlèvent {0}
-    s ACT | jacket, coat, sweater | shore sand bench
+    is ACT | jacket, coat, sweater | shore sand bench
 painting {0} | streicht/streichen {acc 0} | peint/peignent {0}
     AW | fence, door, house, wall | yard street
 painting {0} | malt/malen {acc 0} | peint/peignent {0}
@@ -181,7 +182,7 @@ unwrapping {0} | packt/packen {acc 0} +aus | déballe/déballent {0}
 blowing out {0} | bläst/blasen {acc 0} +aus | souffle/soufflent {0}
     CA | candle# | home kitchen food
 eating {0} | isst/essen {acc 0} | mange/mangent {0}
-    s ACTSW | sandwich, apple, orange | bench table food green station
+    is ACTSW | sandwich, apple, orange | bench table food green station
 feeding {0} | füttert/füttern {acc 0} | nourrit/nourrissent {0}
     ACT | duck#, bird# | green shore bench
 feeding {0} | füttert/füttern {acc 0} | nourrit/nourrissent {0}
@@ -205,7 +206,9 @@ chasing {0} | jagt/jagen {acc 0} | poursuit/poursuivent {0}
 talking to {0} | spricht/sprechen {mit dat 0} | parle/parlent avec {0}
     s ATW | @adult, @worker, @town | city food office front
 waiting for {0} | wartet/warten {auf acc 0} | attend/attendent {0}
-    s ACTPW | bus, train | station
+    s ACTPW | bus | stop
+waiting for {0} | wartet/warten {auf acc 0} | attend/attendent {0}
+    s ACTPW | train | rail
 looking at {0} | sieht/sehen sich {acc 0} +an | regarde/regardent {0}
     ATP | statue, church, fountain, castle | city
 photographing {0} | fotografiert/fotografieren {acc 0} | photographie/photographient {0}
@@ -235,19 +238,25 @@ climbing {0} | klettert/klettern {auf acc 0} | escalade/escaladent {0}
 crossing {0} | überquert/überqueren {acc 0} | traverse/traversent {0}
     ACTPSWDH | street, bridge, river |
 getting into {0} | steigt/steigen {in acc 0} +ein | monte/montent dans {0}
-    ACTPW | bus, train, car | station
+    ACTPW | bus | stop
+getting into {0} | steigt/steigen {in acc 0} +ein | monte/montent dans {0}
+    ACTPW | train | rail
+getting into {0} | steigt/steigen {in acc 0} +ein | monte/montent dans {0}
+    ATPW | car, truck | street front
 getting off {0} | steigt/steigen {aus dat 0} +aus | descend/descendent de {0}
-    ACTPW | bus, train | station
+    ACTPW | bus | stop
+getting off {0} | steigt/steigen {aus dat 0} +aus | descend/descendent de {0}
+    ACTPW | train | rail
 leaning against {0} | lehnt/lehnen {an dat 0} | est/sont ~appuyé contre {0}
     ACTMW | wall, brick wall, tree, car |
 riding {0} | reitet/reiten {auf dat 0} | monte/montent {0}
-    ACT | horse | farm walk
+    i ACT | horse | farm walk
 riding {0} | fährt/fahren {auf dat 0} | roule/roulent sur {0}
-    ACT | bicycle, motorcycle, scooter | road shore
+    i ACT | bicycle, motorcycle, scooter | road shore
 driving {0} | fährt/fahren {acc 0} | conduit/conduisent {0}
-    ATW | car, truck, bus | road
+    i ATW | car, truck, bus | road
 driving {0} | fährt/fahren {acc 0} | conduit/conduisent {0}
-    W | tractor | farm
+    i W | tractor | farm
 playing with {0} | spielt/spielen {mit dat 0} | joue/jouent avec {0}
     CDK | ball | home yard green
 playing with {0} | spielt/spielen {mit dat 0} | joue/jouent avec {0}

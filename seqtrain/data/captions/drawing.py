@@ -153,7 +153,7 @@ class Drawer:
             noun, plural = self._pick(slot)
             if noun is subject or (place is not None and noun.en == place.noun.en):
                 return None
-            objects.append(self._thing(noun, many=plural))
+            objects.append(self._thing(noun, many=plural or (many and "i" in action.flags)))
         outdoors = place is not None and place.tags & {"green", "walk", "city", "sand", "shore", "front", "play"}
         return Predicate(
             action.verb,
@@ -197,7 +197,7 @@ class Drawer:
     def _exists(self) -> Caption | None:
         action = self._pick(self._placed)
         main = self._main(action, pair=self._chance(0.5), place=self._pick(action.places), when=False)
-        if main is None or action.objects:
+        if main is None or action.objects or any(who.det == "the" for who in main[0]):
             return None
         outfit = self._outfit(main[0][0]) if len(main[0]) == 1 else None
         bare = Predicate(action.verb, (), main[1].where)
@@ -260,7 +260,7 @@ class Drawer:
         seen = main[1].objects[0]
         doing = self._pick(self._moves[seen.noun])
         place = self._pick(doing.places) if doing.places and self._chance(0.5) else None
-        told = self._predicate(doing, subject=seen.noun, place=place)
+        told = self._predicate(doing, subject=seen.noun, place=place, many=seen.many)
         if told is None or any(thing.noun in (main[0][0].noun, seen.noun) for thing in told.objects):
             return None
         return Caption("plain", main[0], None, main[1]._replace(described=told))

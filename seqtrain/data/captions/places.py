@@ -30,8 +30,8 @@ food | in a café | in das Café | dans un café | small quiet crowded
 study | in a library | in die Bibliothek | dans une bibliothèque | quiet large
 study | in a classroom | in das Klassenzimmer | dans une salle de classe | bright small
 office | in an office | in das Büro | dans un bureau | modern bright small
-station | at a train station | an der Bahnhof | dans une gare | old crowded
-station | at a bus stop | an die Bushaltestelle | à un arrêt de bus |
+station rail | at a train station | an der Bahnhof | dans une gare | old crowded
+station stop | at a bus stop | an die Bushaltestelle | à un arrêt de bus |
 seat bench | on a wooden bench | auf die Holzbank | sur un banc en bois | old long
 seat bench | on a park bench | auf die Parkbank | sur un banc public | green old
 ground | on a blanket | auf die Decke | sur une couverture | small red

@@ -1,0 +1,140 @@
+"""Composed configurations are held against the constructors that they name."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from seqtrain.config.check import check
+from seqtrain.config.compose import compose, compose_job
+from seqtrain.config.pair import check_pair, models_for
+from seqtrain.config.places import conf_directory, groups, options
+from seqtrain.errors import UserError
+
+EVERY_OPTION = [(group, option) for group in groups() for option in options(group)]
+
+
+def refusal(*overrides: str) -> str:
+    def composed_and_checked() -> None:
+        job = compose_job(list(overrides))
+        check(job.cfg, job.choices)
+
+    with pytest.raises(UserError) as caught:
+        composed_and_checked()
+    assert caught.value.code == 2
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("group", "option"), EVERY_OPTION, ids=[f"{g}={o}" for g, o in EVERY_OPTION])
+def test_every_yaml_composes_and_is_right(group: str, option: str) -> None:
+    job = compose_job([f"{group}={option}"])
+    if OmegaConf.missing_keys(job.cfg):
+        with pytest.raises(UserError, match="a value is needed"):
+            check(job.cfg, job.choices)
+    else:
+        check(job.cfg, job.choices)
+    first = (conf_directory() / group / f"{option}.yaml").read_text().splitlines()[0]
+    assert first.startswith("# ")
+    assert options(group)[option]
+
+
+def test_unknown_key_names_the_nearest_and_all() -> None:
+    message = refusal("model.hiden=300")
+    assert "model.hiden=300: no such key; did you mean model.hidden? Keys of model=gru: " in message
+    assert "label_smoothing" in message
+    assert "task" not in message.partition("Keys of")[2].split(": ")[1].split(", ")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optimizer.lr=abc", "optimizer.lr='abc': must be a number above 0"),
+        ("optimizer.lr=0", "optimizer.lr=0: must be a number above 0"),
+        ("optimizer.lr='1e-3'", "optimizer.lr='1e-3': must be a number above 0"),
+        ("optimizer.betas=[0.9,1.0]", "optimizer.betas=[0.9, 1.0]: must be a list of 2"),
+        ("model.dropout=1", "model.dropout=1: must be a number of at least 0 and below 1"),
+        ("model.hidden=3.5", "model.hidden=3.5: must be a whole number of at least 1"),
+        ("model.bidirectional=1", "model.bidirectional=1: must be true or false"),
+        ("model.reset=befor", "model.reset='befor': must be one of before, after"),
+        ("trainer.max_epochs=-2", "trainer.max_epochs=-2: must be a whole number of at least -1 or null"),
+        ("trainer.max_epoch=2", "trainer.max_epoch=2: no such key; did you mean trainer.max_epochs?"),
+        ("seed=-1", "seed=-1: must be a whole number from 0 to 4294967295"),
+        ("seed=null", "seed=null: must be a whole number"),
+        ("group=5", "to give a text, quote it: \"group='5'\""),
+        ("tags=a", "tags='a': must be a list, each item a text"),
+        ("+sed=1", "sed=1: no such key; did you mean seed?"),
+        ("++a.b=1", "a={'b': 1}: no such key"),
+        ("~seed", "seed: is needed"),
+        ("~model", "model: is needed"),
+        ("+model.task=3", "model.task=3: is given by the program and cannot be set"),
+        ("+data.seed=3", "data.seed=3: is given by the program and cannot be set"),
+        ("+trainer.callbacks=[]", "trainer.callbacks=[]: is given by the program and cannot be set"),
+        ("callbacks.blue.samples=3", "callbacks.blue={'samples': 3}: no such entry; did you mean callbacks.bleu?"),
+        ("model.hidden=???", "model.hidden: a value is needed"),
+        ("model.hidden=${nope}", "nope"),
+        ("~model.hidden.x", "model.hidden.x"),
+    ],
+)
+def test_mistakes(override: str, message: str) -> None:
+    assert message in refusal(override)
+
+
+def test_a_missing_value_is_asked_for() -> None:
+    stopping = "+callbacks.stop={_target_: pytorch_lightning.callbacks.EarlyStopping}"
+    assert "callbacks.stop.monitor: a value is needed, a text" in refusal(stopping)
+
+
+def test_every_mistake_is_said_at_once() -> None:
+    assert len(refusal("model.hidden=0", "optimizer.lr=-1", "seed=x").splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "optimizer.lr=1",
+        "optimizer.lr=1e-3",
+        "optimizer.amsgrad=true",
+        "trainer.limit_val_batches=0.5",
+        "trainer.limit_val_batches=3",
+        "trainer.profiler=simple",
+        "trainer.devices=[0]",
+        "trainer.max_time=00:01:00:00",
+        "tags=[a,b]",
+        "callbacks.bleu=null",
+        "~callbacks.bleu",
+        "logger=none",
+        "+model={hidden: 7}",
+    ],
+)
+def test_what_a_constructor_takes_can_be_set(override: str) -> None:
+    check(compose([override]))
+
+
+def test_numbers_in_yaml_are_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text("a: 1e-3\nb: 5e-4\nc: .5\n")
+    assert OmegaConf.to_container(OmegaConf.load(file)) == {"a": 1e-3, "b": 5e-4, "c": 0.5}
+    assert compose(["optimizer.lr=1e-3"]).optimizer.lr == 1e-3
+
+
+def test_a_pair_that_cannot_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = compose_job(["model=gru", "data=multi30k"])
+    check_pair(job.cfg, job.choices)
+    real = {"seqtrain.models.gru.GRU": ("answering",)}
+    from seqtrain.config import pair
+
+    attribute = pair.class_attribute
+    monkeypatch.setattr(pair, "class_attribute", lambda target, name: real.get(target) or attribute(target, name))
+    with pytest.raises(UserError) as caught:
+        check_pair(job.cfg, job.choices)
+    message = str(caught.value)
+    assert message.startswith(
+        "model=gru does answering, but data=multi30k is translation; models that do translation: "
+    )
+    assert "\n" not in message
+
+
+def test_models_are_found_by_task() -> None:
+    assert "gru" in models_for("translation")
+    assert "gru" in models_for("labelling")
+    assert list(models_for("no such task")) == []

@@ -1,0 +1,63 @@
+"""Existing runs are not written over, and are gone on with when asked."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from seqtrain.config.compose import parse
+from seqtrain.config.directories import find_resumed, refuse_existing, resumed_overrides
+from seqtrain.errors import UserError
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    directory = tmp_path / "it's a run"
+    (directory / ".hydra").mkdir(parents=True)
+    (directory / "checkpoints").mkdir()
+    (directory / "manifest.json").write_text("{}")
+    before = ["model=gru", "seed=1", "++optimizer.amsgrad=true", "resume=elsewhere"]
+    (directory / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(before))
+    return directory
+
+
+def test_an_existing_run_is_refused_with_both_ways_on(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"already holds a run") as caught:
+        refuse_existing(run)
+    assert f"resume={run}" in str(caught.value)
+    assert "hydra.run.dir=PATH" in str(caught.value)
+    refuse_existing(tmp_path / "new" / "deeper")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="is a file"):
+        refuse_existing(tmp_path / "file" / "run")
+
+
+def test_overrides_of_the_run_come_first(run: Path) -> None:
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    checkpoint.write_text("")
+    for named in (run, checkpoint):
+        resumed = find_resumed(str(named))
+        assert resumed.directory == run
+        assert resumed.checkpoint == checkpoint
+    overrides = resumed_overrides(["resume=now", "seed=2", "optimizer.amsgrad=false"], resumed)
+    assert overrides[:4] == ["model=gru", "resume=now", "seed=2", "optimizer.amsgrad=false"]
+    assert parse(overrides[4:])[0].value() == str(run)
+
+
+def test_what_cannot_be_gone_on_with(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no checkpoints/last.ckpt"):
+        find_resumed(str(run))
+    with pytest.raises(UserError, match=r"Runs there: .*it's a run"):
+        find_resumed(str(tmp_path / "other"))
+    with pytest.raises(UserError, match="holds no run"):
+        find_resumed(str(tmp_path))
+    (tmp_path / "x.ckpt").write_text("")
+    with pytest.raises(UserError, match="not in a run's directory"):
+        find_resumed(str(tmp_path / "x.ckpt"))
+    (run / "checkpoints" / "best.ckpt").write_text("")
+    with pytest.raises(UserError, match=r"There is best.ckpt: resume=.*best.ckpt"):
+        find_resumed(str(run))
