@@ -1,6 +1,8 @@
 """The command line. PyTorch is imported by the commands, once what is asked for has been found right."""
 
+import errno
 import importlib
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,17 +17,29 @@ if TYPE_CHECKING:
 
 HELP = ("-h", "--help", "help")
 INTERRUPTED = 130
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> int:
     """Runs what the arguments ask for and returns the exit code."""
     try:
-        return _dispatch(sys.argv[1:])
+        code = _dispatch(sys.argv[1:])
+        sys.stdout.flush()
+        return code
     except UserError as error:
         print(f"seqtrain: {error}", file=sys.stderr)
         return error.code
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has enough of it, as `head` has. What Python still wants to flush goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        print(f"seqtrain: cannot write {error.filename or 'a file'}: {error.strerror}\n  Free some space.", file=sys.stderr)
+        return 1
 
 
 def _dispatch(argv: list[str]) -> int:

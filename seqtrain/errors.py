@@ -14,3 +14,7 @@ class UserError(Exception):
     def __init__(self, message: str, hint: str = "", *, code: int = 2) -> None:
         super().__init__(f"{message}\n  {hint}" if hint else message)
         self.code = code
+
+
+class InterruptionError(UserError):
+    """Somebody stopped the training; its state is saved."""

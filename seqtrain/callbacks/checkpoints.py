@@ -5,16 +5,19 @@ import warnings
 from typing import Any, Literal
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_warn
+
+from seqtrain.errors import UserError
 
 
 class Checkpoints(ModelCheckpoint):
     """Lightning's `ModelCheckpoint` set up as `best.ckpt` and `last.ckpt`, with two differences.
 
-    `last.ckpt` is written after every validation: Lightning writes it only when the best one changes, so a run that
-    crashed long after its best epoch would begin there again. And the best score survives that the run's directory is
-    moved.
+    `last.ckpt` is written after every validation, and at the end: Lightning writes it only when the best one changes,
+    so a run that crashed long after its best epoch would begin there again. A training that ends before its first
+    validation has its last state as its best. And the best score survives that the run's directory is moved.
 
     Args:
         dirpath: the folder; `None` is Lightning's choice.
@@ -35,6 +38,7 @@ class Checkpoints(ModelCheckpoint):
             auto_insert_metric_name=False,
             enable_version_counter=False,
         )
+        self._validated = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Finds the folder; that a resumed run's is not empty is as it should be."""
@@ -59,8 +63,25 @@ class Checkpoints(ModelCheckpoint):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The same, when validation is not once an epoch."""
         due = self._due(trainer) and not self._should_save_on_train_epoch_end(trainer)
+        self._validated |= not trainer.sanity_checking
         super().on_validation_end(trainer, pl_module)
         self._save_missing_last(trainer, due)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Saves the last state, if it is not; and as the best one, if there never was a metric to judge it by."""
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        if not self.best_model_path:
+            self._save_none_monitor_checkpoint(trainer, self._monitor_candidates(trainer))
+            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+        self._save_missing_last(trainer, self._last_global_step_saved != trainer.global_step)
+
+    def _save_topk_checkpoint(self, trainer: pl.Trainer, monitor_candidates: dict[str, torch.Tensor]) -> None:
+        if self.monitor is None or self.monitor in monitor_candidates:
+            super()._save_topk_checkpoint(trainer, monitor_candidates)
+        elif self._validated:
+            there = ", ".join(sorted(set(monitor_candidates) - {"epoch", "step"}))
+            raise UserError(f"callbacks.checkpoint.monitor={self.monitor}: no such metric", f"There are: {there}.")
 
     def _due(self, trainer: pl.Trainer) -> bool:
         return not self._should_skip_saving_checkpoint(trainer)

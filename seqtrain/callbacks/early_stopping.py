@@ -3,6 +3,7 @@
 from typing import Literal
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 from pytorch_lightning.utilities import rank_zero_info
 
@@ -29,6 +30,7 @@ class EarlyStopping(LightningEarlyStopping):
         min_delta: NonNegativeFloat = 0.0,
     ) -> None:
         super().__init__(monitor=monitor or "", mode=mode or "max", patience=patience, min_delta=min_delta)
+        self._validated = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuses to begin without a metric."""
@@ -38,6 +40,19 @@ class EarlyStopping(LightningEarlyStopping):
                 "Set callbacks.early_stopping.monitor and .mode, say to val/loss.",
             )
         super().setup(trainer, pl_module, stage)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Looks at the metric, when validation is not once an epoch."""
+        self._validated |= not trainer.sanity_checking
+        super().on_validation_end(trainer, pl_module)
+
+    def _validate_condition_metric(self, logs: dict[str, torch.Tensor]) -> bool:
+        if self.monitor in logs:
+            return True
+        if self._validated:
+            there = ", ".join(sorted(logs))
+            raise UserError(f"callbacks.early_stopping.monitor={self.monitor}: no such metric", f"There are: {there}.")
+        return False  # the training ended in the middle of its first epoch
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Says why the training ended, if this ended it."""

@@ -13,15 +13,11 @@ from typing import Any
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments import SLURMEnvironment
 
-from seqtrain.errors import UserError
+from seqtrain.errors import InterruptionError
 
 log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class InterruptionError(UserError):
-    """Somebody stopped the training; its state is saved."""
 
 
 class Interruption(pl.Callback):

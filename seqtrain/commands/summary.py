@@ -30,10 +30,10 @@ def ending(results: dict[str, float], record: Run, task: Task) -> None:
     """A table of the results, and the commands that go on from here."""
     names = sorted({name.split("/", 1)[1] for name in results if name.startswith(("val/", "test/"))})
     lines = [f"{'':14}{'validation':>12}{'test':>12}", *(_row(name, results) for name in names)]
-    best = results.get(f"best/{task.monitor}")
-    if best is not None:
+    for best in (name for name in results if name.startswith("best/")):
         lines.append(
-            f"best {task.monitor} {best:.4g}: tested is its checkpoint; the validation column is of the last epoch"
+            f"{best.replace('/', ' ', 1)} {results[best]:.4g}: tested is its checkpoint; "
+            "the validation column is of the last epoch"
         )
     path = shown(record.directory)
     commands = [f"python -m seqtrain evaluate run={path}"]

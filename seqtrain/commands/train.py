@@ -2,7 +2,9 @@
 
 import logging
 import shlex
+import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +14,15 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
-from seqtrain.callbacks.interruption import InterruptionError
 from seqtrain.commands.summary import beginning, ending
 from seqtrain.config.allow import build, build_all, to_plain
-from seqtrain.errors import UserError
+from seqtrain.errors import InterruptionError, UserError
 from seqtrain.models.base import SequenceModel
 from seqtrain.runs.checkpoints import AtomicCheckpointIO
 from seqtrain.runs.metrics import MetricsFile
 from seqtrain.runs.record import Run
 from seqtrain.runs.wandb import WandB
-from seqtrain.tasks.base import Task
+from seqtrain.tasks.base import Goal, Task
 
 log = logging.getLogger(__name__)
 
@@ -37,27 +38,37 @@ def run(config: DictConfig) -> dict[str, float]:
     checkpoint = checkpoint_to_resume(config.resume, directory)
     data = build(config.data, "data", seed=config.seed)
     if checkpoint is not None:
-        data.load(directory / "tokenizer")
+        data.load(run_of(checkpoint).tokenizer)
     data.prepare_data()
     data.setup("fit")
     record = begin(config, directory, data, resumed=checkpoint is not None)
     loggers: list[Any] = []
+    on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         loggers = build_loggers(config, directory)
         results = fit_and_test(config, record, data, loggers, checkpoint)
     except BaseException as error:
         stopped = isinstance(error, InterruptionError | KeyboardInterrupt | SystemExit)
         end(record, loggers, "interrupted" if stopped else "failed", error=error)
-        raise
+        if not isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        # A second Ctrl-C: Lightning has made SystemExit of it, and has had the signal ignored ever since.
+        signal.signal(signal.SIGINT, on_interrupt)
+        raise InterruptionError("stopped at once", _ways_on(record), code=1) from None
     end(record, loggers, "finished", results=results)
     return results
 
 
 def quieten_lightning() -> None:
-    """Leaves out Lightning's notes on hardware and its tips; its warnings stay."""
-    for name in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda"):
+    """Leaves out Lightning's notes on hardware and its tips; its warnings stay, but for one on its own code."""
+    for name in (
+        "pytorch_lightning.utilities.rank_zero",
+        "pytorch_lightning.accelerators.cuda",
+        "pytorch_lightning.trainer.connectors.checkpoint_connector",
+        "lightning_fabric.utilities.seed",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("lightning_fabric.utilities.seed").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
 
 
 def checkpoint_to_resume(resume: str | None, directory: Path) -> Path | None:
@@ -71,10 +82,16 @@ def checkpoint_to_resume(resume: str | None, directory: Path) -> Path | None:
     return last if last.exists() else None
 
 
+def run_of(checkpoint: Path) -> Run:
+    """The run that a checkpoint belongs to."""
+    parents = checkpoint.absolute().parents
+    return Run(next((place for place in parents[:2] if Run.exists(place)), parents[1]))
+
+
 def begin(config: DictConfig, directory: Path, data: Any, *, resumed: bool) -> Run:
     """Writes the manifest and the tokenizers."""
     record = Run(directory)
-    if rank_zero_only.rank != 0:
+    if not _is_first():
         return record
     fields = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -105,14 +122,25 @@ def build_loggers(config: DictConfig, directory: Path) -> list[Any]:
     return loggers + build_all(chosen, "logger", directory=str(directory))
 
 
+def criterion(config: DictConfig, task: Task) -> tuple[str, Goal]:
+    """The metric that checkpoints, early stopping and schedules go by: the task's, or, where nothing computes BLEU,
+    the negative log-likelihood.
+    """
+    targets = [node["_target_"] for node in (config.callbacks or {}).values() if node]
+    if task.monitor == "val/bleu" and not any(target.endswith(".BLEU") for target in targets):
+        return "val/nll", "min"
+    return task.monitor, task.goal
+
+
 def build_callbacks(config: DictConfig, directory: Path, task: Task) -> list[pl.Callback]:
-    """The chosen callbacks; those that go by a metric go by the task's unless another was named."""
+    """The chosen callbacks; those that go by a metric go by `criterion` unless another was named."""
     callbacks = []
+    monitor, goal = criterion(config, task)
     for node in to_plain(config.callbacks or {}).values():
         if node is None:
             continue
         if "monitor" in node and node["monitor"] is None:
-            node["monitor"], node["mode"] = task.monitor, task.goal
+            node["monitor"], node["mode"] = monitor, goal
         if "dirpath" in node and node["dirpath"] is None:
             node["dirpath"] = str(directory / "checkpoints")
         callbacks.append(build(node, "callbacks"))
@@ -128,6 +156,7 @@ def fit_and_test(
     model.optimize_with(
         lambda parameters: build(config.optimizer, "optimizer", params=parameters),
         build(config.scheduler, "scheduler") if config.scheduler else None,
+        criterion=criterion(config, data.task),
     )
     trainer: pl.Trainer = build(
         config.trainer,
@@ -147,9 +176,9 @@ def fit_and_test(
         logger.log_hyperparams({**to_plain(config), "run": record.manifest})
     trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     results = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
-    best = trainer.checkpoint_callback
-    if best is not None and best.best_model_score is not None:  # type: ignore[attr-defined]
-        results[f"best/{data.task.monitor}"] = float(best.best_model_score)  # type: ignore[attr-defined]
+    best: Any = trainer.checkpoint_callback
+    if best is not None and best.best_model_score is not None:
+        results[f"best/{best.monitor}"] = float(best.best_model_score)
     results |= test(trainer, model, data)
     if trainer.is_global_zero:
         record.write_manifest(signatures=_signatures(trainer))
@@ -168,6 +197,16 @@ def test(trainer: pl.Trainer, model: SequenceModel, data: Any) -> dict[str, floa
     return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
 
 
+def _is_first() -> bool:
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def _ways_on(record: Run) -> str:
+    if (record.checkpoints / "last.ckpt").exists():
+        return f"Go on from its last checkpoint by: python -m seqtrain resume={record.directory}"
+    return "It had not saved a checkpoint yet."
+
+
 def _signatures(trainer: pl.Trainer) -> dict[str, str]:
     found: dict[str, str] = {}
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
@@ -184,7 +223,7 @@ def end(
     error: BaseException | None = None,
 ) -> None:
     """Writes how the run ended, for readers of the record and of W&B."""
-    if rank_zero_only.rank == 0:
+    if _is_first():
         try:
             record.finish(status, results=results, error=error)
         except UserError as unwritable:

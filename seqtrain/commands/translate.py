@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import sys
 from collections.abc import Iterable, Iterator
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -32,6 +33,8 @@ def main(argv: list[str]) -> int:
     if options.get("n_best", 1) < 1:
         raise UserError(f"--n-best {options['n_best']}: must be 1 or more")
     source = _open(options["input"]) if "input" in options else sys.stdin.buffer
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # as the input is, whatever the terminal's language
     loaded = load(path, overrides, checkpoint=checkpoint or "best", task="translation")
     decoding: Decoding = build(loaded.config.decoding, "decoding")
     n_best = options.get("n_best")
@@ -57,7 +60,7 @@ def decoded_lines(source: BinaryIO, name: str) -> Iterator[str]:
     """
     for number, line in enumerate(source, 1):
         try:
-            yield line.decode("utf-8").rstrip("\r\n")
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise UserError(
                 f"{name}, line {number}: not UTF-8 (byte {error.start + 1} is 0x{line[error.start]:02x})",

@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from seqtrain.config.allow import to_plain
 from seqtrain.config.arguments import take
 from seqtrain.config.check import check
 from seqtrain.config.compose import (
@@ -37,7 +38,8 @@ from seqtrain.config.directories import (
 )
 from seqtrain.config.pair import check_pair
 from seqtrain.config.places import conf_directory
-from seqtrain.errors import UserError
+from seqtrain.data.preflight import preflight
+from seqtrain.errors import InterruptionError, UserError
 
 
 @dataclass(frozen=True)
@@ -115,13 +117,14 @@ def prepare(request: Request) -> list[str]:
 
 
 def check_job(job: Composed) -> None:
-    """Checks one composed job: its keys and values, and whether model and data set go together.
+    """Checks one composed job: keys and values, whether model and data set go together, whether files are there.
 
     Raises:
         UserError: it is not right.
     """
     check(job.cfg, job.choices)
     check_pair(job.cfg, job.choices)
+    preflight(to_plain(job.cfg.data))
 
 
 def _prepare_multirun(overrides: list[str], sources: Sources, resume: str | None) -> list[str]:
@@ -195,6 +198,9 @@ def _hand_over(argv: list[str], request: Request, run: Callable[[DictConfig], ob
         except UserError as error:
             print(f"seqtrain: {error}", file=sys.stderr, flush=True)
             codes.append(error.code)
+            if isinstance(error, InterruptionError) and HydraConfig.get().mode == RunMode.MULTIRUN:
+                # Whoever stops a job does not want the next one to begin.
+                raise SystemExit(error.code) from error
 
     directory = str(sources.directory.absolute())
     main = hydra.main(version_base=VERSION_BASE, config_path=directory, config_name=sources.name)

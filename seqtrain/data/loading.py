@@ -39,6 +39,8 @@ class BatchLoader:
         collate: makes a batch of example numbers (B,).
         workers: processes that make batches ahead; 0 makes them here.
         consumed: how many batches of the present epoch have been trained on, which is fewer than have been made.
+        goes_on: whether an iteration begins at the sampler's position; without it at the first batch, wherever the
+            one before was left, as Lightning leaves its sanity check after two batches.
     """
 
     def __init__(
@@ -48,8 +50,10 @@ class BatchLoader:
         collate: Collate,
         workers: int = 0,
         consumed: Callable[[], int] | None = None,
+        goes_on: bool = True,
     ) -> None:
         self.batch_sampler = sampler
+        self._goes_on = goes_on
         self._collate = collate
         self._workers = workers
         self._consumed = consumed
@@ -59,6 +63,8 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         sampler = self.batch_sampler
+        if not self._goes_on:
+            sampler.position = 0
         loader = DataLoader(
             _Collated(self._collate),
             sampler=sampler.remaining(),
@@ -146,6 +152,7 @@ class SequenceData(pl.LightningDataModule):
             collate=_Collate(self, split),
             workers=self.num_workers,
             consumed=self._consumed if split == "train" and self.trainer is not None else None,
+            goes_on=split == "train",
         )
 
     def _consumed(self) -> int:

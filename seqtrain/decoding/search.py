@@ -1,5 +1,6 @@
 """Greedy and beam search: one loop for every decoder."""
 
+import math
 from typing import Any, Protocol
 
 import torch
@@ -34,7 +35,8 @@ def search(
 
     A sentence leaves the batch once `beam` of its hypotheses have ended, so what is found for it depends on nothing
     else in the batch, and no time is spent on finished rows. A hypothesis that reaches `max_length` is ended there,
-    and the end counts with its probability.
+    and the end counts with its probability. Where nothing has a probability, as in a model that diverged to NaN, the
+    only hypothesis is the empty one with score -inf.
 
     Args:
         decoder: see `StepDecoder`.
@@ -84,7 +86,8 @@ def search(
         if K > 1 or not going.all():
             state = decoder.reorder_state(state, rows_RK[going].view(-1))
         open_R, tokens_RKT, scores_RK = open_R[going], tokens_RKT[going], scores_RK[going]
-    return [sorted(hypotheses, key=lambda h: -h.score)[: settings.n_best] for hypotheses in found]
+    nothing = [Hypothesis([], -math.inf, -math.inf)]
+    return [sorted(hypotheses or nothing, key=lambda h: -h.score)[: settings.n_best] for hypotheses in found]
 
 
 def _collect(

@@ -95,7 +95,7 @@ class Decoder(nn.Module):
         summary: int,
         dropout: float,
         tie: bool,
-        weight: nn.Parameter | None = None,
+        weight: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.embedding = make_embedding(vocabulary, embedding)

@@ -85,7 +85,7 @@ class GRULayer(nn.Module):
     def __init__(self, *, inputs: int, hidden: int, reset: str = "before") -> None:
         super().__init__()
         self.hidden = hidden
-        self.kernel = nn.GRU(inputs, hidden) if reset == "after" else None
+        self.kernel: nn.GRU | None = nn.GRU(inputs, hidden) if reset == "after" else None
         if self.kernel is None:
             bound = hidden**-0.5  # as torch.nn.GRU starts
             self.weight_ih = nn.Parameter(torch.empty(3 * hidden, inputs).uniform_(-bound, bound))
@@ -102,7 +102,8 @@ class GRULayer(nn.Module):
     def recurrent_blocks(self) -> Iterator[tuple[str, Tensor]]:
         """The recurrent matrix of each gate, as (H, H) views of the parameters."""
         if self.kernel is not None:
-            names, weight = ("r", "z", "n"), self.kernel.weight_hh_l0
+            weight: Any = self.kernel.weight_hh_l0
+            names = ("r", "z", "n")
         else:
-            names, weight = ("z", "r", "n"), self.weight_hh
+            weight, names = self.weight_hh, ("z", "r", "n")
         yield from zip(names, weight.detach().chunk(3), strict=True)

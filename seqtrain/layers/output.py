@@ -82,7 +82,7 @@ class OutputLayer(nn.Module):
         weight: the (V, E) matrix to share with an embedding (Press & Wolf 2017); an own one without it.
     """
 
-    def __init__(self, *, inputs: int, vocabulary: int, weight: nn.Parameter | None = None) -> None:
+    def __init__(self, *, inputs: int, vocabulary: int, weight: Tensor | None = None) -> None:
         super().__init__()
         if weight is None:
             weight = nn.Parameter(torch.empty(vocabulary, inputs).uniform_(-(inputs**-0.5), inputs**-0.5))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -93,11 +93,11 @@ class Recurrent(nn.Module):
         if state_LBH is None:
             state_LBH = torch.zeros(len(self.stack) * self.directions, B, self.hidden, device=x_BTI.device)
         last: list[Tensor] = []
-        for depth, layer in enumerate(self.stack):
+        for depth, layer in enumerate(self._cells()):
             if depth:
                 x_TBI = self.dropout(x_TBI)
             h_TBH = []
-            for direction, cell in enumerate(layer):  # type: ignore[arg-type]
+            for direction, cell in enumerate(layer):
                 first = state_LBH[depth * self.directions + direction]
                 h, end = self._read(cell, x_TBI, first, lengths_B, backwards=direction == 1)
                 h_TBH.append(h)
@@ -118,9 +118,13 @@ class Recurrent(nn.Module):
         end = (lengths_B - 1).view(1, -1, 1).expand(1, -1, h_TBH.shape[-1])
         return (reverse_within(h_TBH, lengths_B) if backwards else h_TBH), h_TBH.gather(0, end)[0]
 
+    def _cells(self) -> list[list[RecurrentLayer]]:
+        stack: Any = self.stack
+        return [list(directions) for directions in stack]
+
     def recurrent_blocks(self) -> Iterator[tuple[str, Tensor]]:
         """Every recurrent matrix, gate by gate, as a named (H, H) view of the parameters."""
-        for depth, layer in enumerate(self.stack):
-            for cell, direction in zip(layer, ("forward", "backward"), strict=False):  # type: ignore[arg-type]
+        for depth, layer in enumerate(self._cells()):
+            for cell, direction in zip(layer, ("forward", "backward"), strict=False):
                 for gate, block in cell.recurrent_blocks():
                     yield f"layer{depth}.{direction}.{gate}", block

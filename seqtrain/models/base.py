@@ -11,7 +11,7 @@ from seqtrain.config.types import Probability
 from seqtrain.decoding.search import search
 from seqtrain.decoding.settings import Decoding, Hypothesis
 from seqtrain.errors import UserError
-from seqtrain.tasks.base import Batch, Measures, Task
+from seqtrain.tasks.base import Batch, Goal, Measures, Task
 from seqtrain.tasks.translation import BOS, EOS, PAD, UNK, TranslationBatch
 
 OptimizerFactory = Callable[[Any], torch.optim.Optimizer]
@@ -38,24 +38,32 @@ class SequenceModel(pl.LightningModule):
         self.label_smoothing = label_smoothing
         self._make_optimizer: OptimizerFactory = torch.optim.Adam
         self._scheduler: Any = None
+        self._criterion: tuple[str, Goal] | None = None
         self._sums: dict[str, Tensor] = {}
 
-    def optimize_with(self, optimizer: OptimizerFactory, scheduler: Any = None) -> None:
-        """Sets what `configure_optimizers` makes: an optimiser, and a schedule of `seqtrain.optim`."""
+    def optimize_with(
+        self, optimizer: OptimizerFactory, scheduler: Any = None, *, criterion: tuple[str, Goal] | None = None
+    ) -> None:
+        """Sets what `configure_optimizers` makes: an optimiser, and a schedule of `seqtrain.optim`.
+
+        Args:
+            optimizer: parameters to an optimiser of them.
+            scheduler: the learning rate stays as it is without one.
+            criterion: the validation metric that a schedule goes by, and whether more or less of it is better; the
+                task's without it.
+        """
         self._make_optimizer = optimizer
         self._scheduler = scheduler
+        self._criterion = criterion
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """The optimiser over all parameters and, where there is a schedule, Lightning's description of it."""
         optimizer = self._make_optimizer(self.parameters())
         configured: dict[str, Any] = {"optimizer": optimizer}
         if self._scheduler is not None:
-            schedule = self._scheduler.lightning(
-                optimizer,
-                monitor=self.task.monitor,
-                goal=self.task.goal,
-                steps=int(self.trainer.estimated_stepping_batches),
-            )
+            monitor, goal = self._criterion or (self.task.monitor, self.task.goal)
+            steps = int(self.trainer.estimated_stepping_batches)
+            schedule = self._scheduler.lightning(optimizer, monitor=monitor, goal=goal, steps=steps)
             if schedule is not None:
                 configured["lr_scheduler"] = schedule
         return configured

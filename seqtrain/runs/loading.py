@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from seqtrain.config.allow import build
 from seqtrain.config.check import check
 from seqtrain.config.compose import compose
+from seqtrain.config.pair import check_pair
 from seqtrain.errors import UserError
 from seqtrain.runs.checkpoints import read_checkpoint
 from seqtrain.runs.record import Run
@@ -56,6 +57,7 @@ def load(path: str | None, overrides: list[str], *, checkpoint: str = "best", ta
     run = Run.open(path)
     config = changed(run, overrides)
     check(config)
+    check_pair(config)
     weights = run.checkpoint(checkpoint) if checkpoint in ("best", "last") else Path(checkpoint)  # type: ignore[arg-type]
     data = build(config.data, "data", seed=config.seed)
     if task is not None and data.task_name != task:

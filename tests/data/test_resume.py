@@ -185,3 +185,27 @@ def test_overfitting_sees_the_same_batches_every_epoch(tmp_path: Path) -> None:
     batches = [indices for _, indices in model.seen]
     assert len(batches) == 6
     assert batches[:2] == batches[2:4] == batches[4:]
+
+
+class Validated(Recorder):
+    """Keeps which examples each validation saw, the sanity check's too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.validations: list[list[int]] = []
+
+    def on_validation_epoch_start(self) -> None:
+        self.validations.append([])
+
+    def validation_step(self, batch: Numbers, batch_idx: int) -> None:
+        super().validation_step(batch, batch_idx)
+        self.validations[-1] += batch.index.tolist()
+
+
+def test_every_validation_sees_every_example_once(tmp_path: Path, steps: int) -> None:
+    model = Validated()
+    trainer(tmp_path, max_epochs=2, val_check_interval=steps // 2).fit(model, datamodule=NumberData())
+    sanity, *validations = model.validations
+    assert 0 < len(sanity) < 100
+    assert len(validations) >= 4
+    assert all(sorted(seen) == list(range(100)) for seen in validations)
