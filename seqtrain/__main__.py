@@ -38,7 +38,10 @@ def main() -> int:
     except OSError as error:
         if error.errno not in NO_SPACE:
             raise
-        print(f"seqtrain: cannot write {error.filename or 'a file'}: {error.strerror}\n  Free some space.", file=sys.stderr)
+        print(
+            f"seqtrain: cannot write {error.filename or 'a file'}: {error.strerror}\n  Free some space.",
+            file=sys.stderr,
+        )
         return 1
 
 

@@ -131,7 +131,7 @@ class Cosine(Schedule):
     """Rises linearly for `warmup` steps, then falls along half a cosine to the end of the training (Loshchilov 2017).
 
     Args:
-        warmup: steps to the peak.
+        warmup: steps to the peak; half of a training that is shorter than twice that.
         minimum: share of the peak that is left at the end.
     """
 
@@ -145,15 +145,13 @@ class Cosine(Schedule):
         """A new rate at every step.
 
         Raises:
-            UserError: the training has no end, or ends before the warm-up does.
+            UserError: the training has no end.
         """
         if not math.isfinite(steps) or steps <= 0:
             raise UserError(
                 "scheduler=cosine needs a training with an end", "Set trainer.max_steps or trainer.max_epochs."
             )
-        if self.warmup >= steps:
-            raise UserError(f"scheduler.warmup={self.warmup} is not less than the {steps:g} steps of the training")
-        warmup, minimum = self.warmup, self.minimum
+        warmup, minimum = min(self.warmup, int(steps) // 2), self.minimum
 
         def factor(done: int) -> float:
             if done < warmup:

@@ -35,7 +35,6 @@ def main(argv: list[str]) -> int:
 
 def evaluate(loaded: Loaded, stage: str) -> dict[str, Any]:
     """Measures a loaded model on a split of its data; prints and keeps what it finds."""
-    loaded.data.prepare_data()
     loaded.data.setup("test" if stage == "test" else "validate")
     if not loaded.data.has(stage):
         raise UserError(f"the data has no {stage} split", "Evaluate another: split=val or split=test.")

@@ -2,10 +2,10 @@
 
 An ill-formed string is made from a well-formed one by swapping two opening brackets of different kinds, or two closing
 ones. Its twin stands in the same split. So both classes have the same lengths, the same number of each character, the
-same depth at every position, the same first and the same last character. The swapped brackets never stand directly by
-their partners, so that in both classes an opening bracket next to a closing one matches it. The pair to swap is drawn
-evenly, so that the opening brackets alone, read from left to right, are distributed as in well-formed strings, and
-likewise the closing ones: only which closing bracket answers which opening one tells the classes apart.
+same depth at every position, the same first and the same last character. The pair to swap is
+drawn evenly, so that the opening brackets alone, read from left to right, are distributed as in well-formed strings, and
+likewise the closing ones: only which closing bracket answers which opening one tells the classes apart. Where the two
+stand side by side that is easy to see, and a model has something to begin with; elsewhere it has to remember.
 
 There are no other letters between the brackets: every length is even.
 """
@@ -79,7 +79,7 @@ def generate(
         text = _fill(rng, partner, kinds)
         if zlib.crc32(_family(text, shape).encode()) % 100 not in _BUCKETS[split]:
             continue
-        twin = _swap(rng, text, partner)
+        twin = _swap(rng, text)
         if twin and text not in seen and twin not in seen:
             seen |= {text, twin}
             examples += [(text, 1), (twin, 0)]
@@ -142,14 +142,14 @@ def _family(text: str, shape: str) -> str:
     return f"{shape} {' '.join(str(text.count(bracket)) for bracket in OPENING)}"
 
 
-def _swap(rng: random.Random, text: str, partner: Sequence[int]) -> str | None:
+def _swap(rng: random.Random, text: str) -> str | None:
     """The ill-formed twin, or None if nothing can be swapped on the side that was drawn.
 
-    The partners stay where they are, so that two of them no longer match: the twin is never well formed.
+    What opens where stays as it is, so that two brackets no longer match: the twin is never well formed.
     """
     # The side is chosen before it is looked at, so that being swappable says nothing about the other side's order.
     brackets = rng.choice((OPENING, CLOSING))
-    side = [i for i in range(1, len(text) - 1) if text[i] in brackets and abs(partner[i] - i) > 1]
+    side = [i for i in range(1, len(text) - 1) if text[i] in brackets]
     if len({text[i] for i in side}) < 2:
         return None
     first, second = rng.sample(side, 2)

@@ -33,10 +33,10 @@ def search(
 ) -> list[list[Hypothesis]]:
     """The best hypotheses of every sentence, best first.
 
-    A sentence leaves the batch once `beam` of its hypotheses have ended, so what is found for it depends on nothing
-    else in the batch, and no time is spent on finished rows. A hypothesis that reaches `max_length` is ended there,
-    and the end counts with its probability. Where nothing has a probability, as in a model that diverged to NaN, the
-    only hypothesis is the empty one with score -inf.
+    A sentence leaves the batch once `beam` of its hypotheses have ended and no open one has, as it stands, a better
+    score than the worst of these. So what is found for it depends on nothing else in the batch, and no time is spent on
+    finished rows. A hypothesis that reaches `max_length` is ended there, and the end counts with its probability. Where
+    nothing has a probability, as in a model that diverged to NaN, the only hypothesis is the empty one, of score -inf.
 
     Args:
         decoder: see `StepDecoder`.
@@ -73,12 +73,12 @@ def search(
         _collect(found, open_R, tokens_RKT, ends_RC, best_RC, parent_RC, settings)
         if length == settings.max_length:
             break
-        going = torch.tensor([len(found[r]) < K for r in open_R.tolist()], device=device)
-        if not going.any():
-            break
         # The K best that go on, in their order: ended ones are sorted behind.
         order_RK = torch.argsort(ends_RC.to(torch.uint8), dim=1, stable=True)[:, :K]
         parent_RK, token_RK, scores_RK = (x.gather(1, order_RK) for x in (parent_RC, token_RC, best_RC))
+        going = _going(found, open_R, scores_RK[:, 0] / length**settings.length_penalty, K)
+        if not going.any():
+            break
         rows_RK = torch.arange(R, device=device).unsqueeze(1) * K + parent_RK
         tokens_RKT = torch.cat(
             [tokens_RKT.gather(1, parent_RK.unsqueeze(-1).expand(-1, -1, length)), token_RK.unsqueeze(-1)], -1
@@ -87,7 +87,7 @@ def search(
             state = decoder.reorder_state(state, rows_RK[going].view(-1))
         open_R, tokens_RKT, scores_RK = open_R[going], tokens_RKT[going], scores_RK[going]
     nothing = [Hypothesis([], -math.inf, -math.inf)]
-    return [sorted(hypotheses or nothing, key=lambda h: -h.score)[: settings.n_best] for hypotheses in found]
+    return [(hypotheses or nothing)[: settings.n_best] for hypotheses in found]
 
 
 def _collect(
@@ -99,12 +99,20 @@ def _collect(
     parent_RC: Tensor,
     settings: Decoding,
 ) -> None:
-    """Adds the hypotheses that end among the best K candidates of each sentence, until it has K."""
+    """Adds the hypotheses that end among the best K candidates of each sentence, and keeps its best K."""
     K = settings.beam
     for r, c in (ends_RC[:, :K]).nonzero().tolist():
         ended = found[int(open_R[r])]
-        if len(ended) < K:
-            tokens = tokens_RKT[r, int(parent_RC[r, c]), 1:].tolist()
-            log_probability = float(best_RC[r, c])
-            score = log_probability / (len(tokens) + 1) ** settings.length_penalty
-            ended.append(Hypothesis(tokens, log_probability, score))
+        tokens = tokens_RKT[r, int(parent_RC[r, c]), 1:].tolist()
+        log_probability = float(best_RC[r, c])
+        score = log_probability / (len(tokens) + 1) ** settings.length_penalty
+        ended.append(Hypothesis(tokens, log_probability, score))
+        ended.sort(key=lambda h: -h.score)
+        del ended[K:]
+
+
+def _going(found: list[list[Hypothesis]], open_R: Tensor, best_R: Tensor, K: int) -> Tensor:
+    """(R,) whether a sentence is searched on, by the score of its best open hypothesis."""
+    best = zip(open_R.tolist(), best_R.tolist(), strict=True)
+    going = [score > -math.inf and (len(found[r]) < K or score > found[r][-1].score) for r, score in best]
+    return torch.tensor(going, device=best_R.device)

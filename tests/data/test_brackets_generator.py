@@ -127,9 +127,11 @@ def test_classes_have_the_same_counts(train: tuple[list[str], list[int]]) -> Non
         assert classes[0] == classes[1], name
 
 
-def test_neighbours_do_not_tell(train: tuple[list[str], list[int]]) -> None:
+def test_neighbours_tell_of_some_but_not_of_all(train: tuple[list[str], list[int]]) -> None:
     mismatch = re.compile(r"\([\]}]|\[[)}]|\{[)\]]")
-    assert not any(mismatch.search(text) for text in train[0])
+    told = [bool(mismatch.search(text)) for text, label in zip(*train, strict=True) if label == 0]
+    assert 0.3 < sum(told) / len(told) < 0.9
+    assert not any(mismatch.search(text) for text, label in zip(*train, strict=True) if label == 1)
 
 
 def test_each_side_alone_does_not_tell(train: tuple[list[str], list[int]]) -> None:

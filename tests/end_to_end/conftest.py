@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +88,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
 
 
 @pytest.fixture
-def own(trained: Path, tmp_path: Path) -> Iterator[Path]:
+def own(trained: Path, tmp_path: Path) -> Path:
     """A copy of the trained run, to spoil."""
-    yield shutil.copytree(trained, tmp_path / "run")
+    return shutil.copytree(trained, tmp_path / "run")
 
 
 def manifest(run: Path) -> dict[str, Any]:
