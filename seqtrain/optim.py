@@ -131,7 +131,7 @@ class Cosine(Schedule):
     """Rises linearly for `warmup` steps, then falls along half a cosine to the end of the training (Loshchilov 2017).
 
     Args:
-        warmup: steps to the peak; half of a training that is shorter than twice that.
+        warmup: steps to the peak, a tenth of the training at most.
         minimum: share of the peak that is left at the end.
     """
 
@@ -151,7 +151,7 @@ class Cosine(Schedule):
             raise UserError(
                 "scheduler=cosine needs a training with an end", "Set trainer.max_steps or trainer.max_epochs."
             )
-        warmup, minimum = min(self.warmup, int(steps) // 2), self.minimum
+        warmup, minimum = min(self.warmup, int(steps) // 10), self.minimum
 
         def factor(done: int) -> float:
             if done < warmup:

@@ -60,15 +60,20 @@ def test_plateau_goes_by_the_task_s_metric() -> None:
 
 
 def test_cosine() -> None:
-    rates = curve(Cosine(warmup=4, minimum=0.1), 25, steps=24)
+    rates = curve(Cosine(warmup=4, minimum=0.1), 45, steps=44)
     assert rates[:5] == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
-    assert rates[14] == pytest.approx(0.1 + 0.9 * 0.5)
-    assert rates[24] == pytest.approx(0.1)
+    assert rates[24] == pytest.approx(0.1 + 0.9 * 0.5)
+    assert rates[44] == pytest.approx(0.1)
     assert rates[4:] == sorted(rates[4:], reverse=True)
 
 
-@pytest.mark.parametrize("steps", [math.inf, -1, 4])
-def test_cosine_needs_an_end_after_the_warm_up(steps: float) -> None:
+def test_cosines_warm_up_is_a_tenth_of_the_training_at_most() -> None:
+    assert curve(Cosine(warmup=200), 3, steps=20) == pytest.approx(curve(Cosine(warmup=2), 3, steps=20))
+    assert curve(Cosine(warmup=200), 1, steps=1) == pytest.approx(curve(Cosine(), 1, steps=1))
+
+
+@pytest.mark.parametrize("steps", [math.inf, -1])
+def test_cosine_needs_an_end(steps: float) -> None:
     with pytest.raises(UserError):
         made(Cosine(warmup=4), steps)
 

@@ -86,8 +86,10 @@ class OrthogonalInitialisation(pl.Callback):
         if not self.touched:
             log.warning("orthogonal initialisation found no recurrent matrix in this model (~callbacks.orthogonal)")
             return
-        parts = ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in self.touched)
-        log.info("orthogonal initialisation (gain %g, forget bias %s): %s", self.gain, self.forget_bias, parts)
+        parts = [f"{name} {'×'.join(map(str, shape))}" for name, shape in self.touched]
+        ends = ", ".join(parts) if len(parts) < 3 else f"{parts[0]} to {parts[-1]}"
+        log.info("orthogonal initialisation (gain %g): %d blocks, %s", self.gain, len(parts), ends)
+        log.debug("orthogonal initialisation: %s", ", ".join(parts))
 
 
 def recurrent_matrices(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

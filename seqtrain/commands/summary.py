@@ -35,11 +35,10 @@ def ending(results: dict[str, float], record: Run, task: Task) -> None:
             f"{best.replace('/', ' ', 1)} {results[best]:.4g}: tested is its checkpoint; "
             "the validation column is of the last epoch"
         )
-    path = shown(record.directory)
-    commands = [f"python -m seqtrain evaluate run={path}"]
-    if task.name == "translation":
-        commands.insert(0, f"python -m seqtrain translate run={path}")
-    lines += ["", "next:", *(f"  {command}" for command in commands)]
+    if any(record.checkpoints.glob("*.ckpt")):
+        path = shown(record.directory)
+        commands = ["translate", "evaluate"] if task.name == "translation" else ["evaluate"]
+        lines += ["", "next:", *(f"  python -m seqtrain {command} run={path}" for command in commands)]
     log.info("\n".join(lines))
 
 

@@ -265,6 +265,10 @@ def _explained(error: HydraException) -> str:
     if text.startswith("Ambiguous value") and (found := re.search(r"argument '([^']+)'", text)):
         name, _, value = found[1].partition("=")
         return f"{found[1]}: several values; for one run each add -m, for a list write {name}=[{value}]"
+    named = re.match(r"Error resolving interpolation '([^']+)', possible interpolation keys: (.*)", text)
+    if named:  # `recipe: ${model}-${data}` after `~model`
+        absent = [name for name in re.findall(r"\$\{(\w+)\}", named[1]) if name not in named[2].split(", ")]
+        return "\n".join(f"{name}: is needed, but is not there" for name in absent)
     cause = error.__cause__
     return f"{_first_line(error)}: {_first_line(cause)}" if cause and str(cause) else _first_line(error)
 

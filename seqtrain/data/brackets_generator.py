@@ -2,10 +2,10 @@
 
 An ill-formed string is made from a well-formed one by swapping two opening brackets of different kinds, or two closing
 ones. Its twin stands in the same split. So both classes have the same lengths, the same number of each character, the
-same depth at every position, the same first and the same last character. The pair to swap is
-drawn evenly, so that the opening brackets alone, read from left to right, are distributed as in well-formed strings, and
-likewise the closing ones: only which closing bracket answers which opening one tells the classes apart. Where the two
-stand side by side that is easy to see, and a model has something to begin with; elsewhere it has to remember.
+same depth at every position, the same first and the same last character. The pair to swap is drawn evenly, so that the
+opening brackets alone, read from left to right, are distributed as in well-formed strings, and likewise the closing
+ones: only which closing bracket answers which opening one tells the classes apart. Where the two stand side by side
+that is easy to see, and a model has something to begin with; elsewhere it has to remember.
 
 There are no other letters between the brackets: every length is even.
 """

@@ -75,14 +75,20 @@ def changed(run: Run, overrides: list[str]) -> DictConfig:
     Groups that no override touches are those of the run, whatever the configuration files say by now.
     """
     config = run.config
-    touched = {override.lstrip("+~").split("=")[0].split("@")[0].split(".")[0] for override in overrides}
+    touched = {_group(override) for override in overrides}
     if wrong := sorted(touched - set(CHANGEABLE)):
         raise UserError(
             f"{wrong[0]}= cannot be changed for a run that is trained",
             f"What can be: {', '.join(f'{group}=' for group in CHANGEABLE)} and keys in them.",
         )
     if touched:
-        fresh = compose([*(o for o in run.overrides if not o.startswith("hydra")), *overrides])
+        # What was set in a group says nothing about another option of it: data.size of captions, about data=pairs.
+        replaced = {"hydra", *(group for group in touched if any(o.startswith(f"{group}=") for o in overrides))}
+        fresh = compose([*(o for o in run.overrides if _group(o) not in replaced), *overrides])
         for group in touched:
             config = OmegaConf.merge({**config, group: None}, {group: fresh[group]})  # type: ignore[assignment]
     return config
+
+
+def _group(override: str) -> str:
+    return override.lstrip("+~").split("=")[0].split("@")[0].split(".")[0]
