@@ -8,6 +8,7 @@ Both take the same steps on the same batches with the same model, optimiser, cli
 import statistics
 import sys
 import time
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -36,7 +37,7 @@ class Clock(pl.Callback):
             self.start = self.end
 
 
-def whole(config: Any, data: Any, model: Any, directory: str) -> float:
+def whole(config: Any, data: Any, model: Any, directory: Path) -> float:
     """Seconds a step in the trainer with every default callback and the metrics file, validation left out."""
     clock = Clock()
     trainer = build(
@@ -89,7 +90,7 @@ def main(overrides: list[str]) -> None:
             model = build(config.model, "model", task=data.task)
             model.optimize_with(lambda parameters: build(config.optimizer, "optimizer", params=parameters))
             with TemporaryDirectory() as directory:
-                way = bare(config, data, model) if name == "bare loop" else whole(config, data, model, directory)
+                way = bare(config, data, model) if name == "bare loop" else whole(config, data, model, Path(directory))
             seconds[name].append(way)
     print(machine())
     for name, values in seconds.items():

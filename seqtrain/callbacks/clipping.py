@@ -62,12 +62,14 @@ class GradientClipping(pl.Callback):
         self._clipped = torch.zeros(())
 
     def state_dict(self) -> dict[str, Any]:
-        """The number of steps that were skipped."""
-        return {"skipped": self.skipped}
+        """What has been counted: steps skipped in all, and steps taken and clipped since the last logging."""
+        return {"skipped": self.skipped, "steps": self._steps, "clipped": float(self._clipped)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on counting from there."""
         self.skipped = int(state_dict["skipped"])
+        self._steps = int(state_dict["steps"])
+        self._clipped = torch.tensor(float(state_dict["clipped"]))
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuses to clip what the trainer clips as well."""

@@ -1,14 +1,16 @@
 """Stop when validation no longer gets better."""
 
+import logging
 from typing import Literal
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
-from pytorch_lightning.utilities import rank_zero_info
 
 from seqtrain.config.types import NonNegativeFloat, Positive
 from seqtrain.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 class EarlyStopping(LightningEarlyStopping):
@@ -56,5 +58,5 @@ class EarlyStopping(LightningEarlyStopping):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Says why the training ended, if this ended it."""
-        if self.stopping_reason_message:
-            rank_zero_info(self.stopping_reason_message.replace(" Signaling Trainer to stop.", ""))
+        if self.stopping_reason_message and trainer.is_global_zero:
+            log.info("%s", self.stopping_reason_message.replace(" Signaling Trainer to stop.", ""))

@@ -6,28 +6,22 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from seqtrain.config.types import Positive
-
 
 class Throughput(pl.Callback):
-    """Logs the speed of training, validation and checkpoints left out.
+    """Logs the speed of training, validation and checkpoints left out, every `trainer.log_every_n_steps` steps.
 
     `train/tokens_per_second` counts the tokens that are asked for (`target_lengths`: padding is none of them); for
     batches without them, `train/examples_per_second` counts examples. `train/data_share` is the share of the time
     that passes between two steps: waiting for the next batch and moving it to the device. `train/lr` is the
     learning rate of the optimizer's first group. Under several ranks, the speeds of all are added.
 
-    Args:
-        every: steps between two measurements.
-
     Attributes:
         rate: the last measured speed on this rank, `None` before the first.
         unit: `tokens` or `examples`.
     """
 
-    def __init__(self, *, every: Positive = 50) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.every = every
         self.rate: float | None = None
         self.unit = "tokens"
         self._mark = 0.0
@@ -60,7 +54,8 @@ class Throughput(pl.Callback):
         self.unit, count = _size(batch)
         self._count = self._count + count
         step = trainer.global_step
-        due = step % self.every == 0 and step != self._measured
+        every: int = trainer.log_every_n_steps or 1  # type: ignore[attr-defined]
+        due = step % every == 0 and step != self._measured
         if due:
             self._count = int(self._count)  # waits for the device, so that its work is within the time
         now = time.perf_counter()

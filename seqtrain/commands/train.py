@@ -116,10 +116,8 @@ def build_loggers(config: DictConfig, directory: Path) -> list[Any]:
     loggers: list[Any] = [MetricsFile(directory=str(directory))]
     if config.trainer.get("fast_dev_run"):
         return loggers
-    chosen = config.logger
-    if chosen and chosen.get("_target_", "").endswith(".WandB"):
-        return [*loggers, build(chosen, "logger", directory=str(directory), group=config.group, tags=list(config.tags))]
-    return loggers + build_all(chosen, "logger", directory=str(directory))
+    given = {"directory": str(directory), "group": config.group, "tags": list(config.tags)}
+    return loggers + build_all(config.logger, "logger", **given)
 
 
 def criterion(config: DictConfig, task: Task) -> tuple[str, Goal]:
@@ -158,10 +156,12 @@ def fit_and_test(
         build(config.scheduler, "scheduler") if config.scheduler else None,
         criterion=criterion(config, data.task),
     )
+    callbacks = build_callbacks(config, record.directory, data.task)
     trainer: pl.Trainer = build(
         config.trainer,
         "trainer",
-        callbacks=build_callbacks(config, record.directory, data.task),
+        callbacks=callbacks,
+        enable_checkpointing=any(isinstance(callback, pl.callbacks.Checkpoint) for callback in callbacks),
         logger=loggers,
         default_root_dir=str(record.directory),
         plugins=[AtomicCheckpointIO()],
@@ -172,8 +172,21 @@ def fit_and_test(
     if trainer.is_global_zero:
         record.write_manifest(parameters=parameters, ranks=trainer.world_size)
         beginning(config, model, data, record, device=str(trainer.strategy.root_device))
-    for logger in loggers:
-        logger.log_hyperparams({**to_plain(config), "run": record.manifest})
+        for logger in loggers:
+            logger.log_hyperparams({**to_plain(config), "run": record.manifest})
+    try:
+        return _results(trainer, model, data, record, checkpoint)
+    finally:
+        signatures = _signatures(trainer)
+        if trainer.is_global_zero and signatures:
+            record.write_manifest(signatures=signatures)
+            for logger in loggers:
+                logger.log_hyperparams({"signatures": signatures})
+
+
+def _results(
+    trainer: pl.Trainer, model: SequenceModel, data: Any, record: Run, checkpoint: Path | None
+) -> dict[str, float]:
     trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     results = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
     best: Any = trainer.checkpoint_callback
@@ -181,7 +194,6 @@ def fit_and_test(
         results[f"best/{best.monitor}"] = float(best.best_model_score)
     results |= test(trainer, model, data)
     if trainer.is_global_zero:
-        record.write_manifest(signatures=_signatures(trainer))
         ending(results, record, data.task)
     return results
 

@@ -114,7 +114,8 @@ class Decoder(nn.Module):
         """The state before the first step."""
         B = len(memory.summary)
         hidden = torch.tanh(self.to_state(memory.summary)).view(B, self.layers, -1).transpose(0, 1)
-        return DecoderState(hidden, memory.summary)
+        # Under autocast too the state is float32: small steps towards a candidate would be rounded away.
+        return DecoderState(hidden.to(torch.promote_types(hidden.dtype, torch.float32)), memory.summary)
 
     def forward(self, tokens_BT: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Inputs of the output layer, (B, T, E), after each of (B, T) known tokens, and the state behind them."""

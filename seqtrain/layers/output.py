@@ -32,14 +32,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         target_N: Tensor,
         smoothing: float,
         dtype: torch.dtype,
+        wants: bool,
     ) -> tuple[Tensor, Tensor]:
-        wants = any(ctx.needs_input_grad)
         N, V = len(x_NE), len(weight_VE)
         wide = torch.promote_types(dtype, torch.float32)
         x, W, b = x_NE.to(dtype), weight_VE.to(dtype), bias_V.to(dtype)
         log_p_right = torch.zeros((), dtype=wide, device=x.device)
         log_p_all = torch.zeros_like(log_p_right)
-        dx = torch.empty_like(x)
+        dx = torch.empty_like(x) if wants else x
         dW = torch.zeros_like(weight_VE, dtype=wide) if wants else None
         db = torch.zeros_like(bias_V, dtype=wide)
         for start in range(0, N, CHUNK):
@@ -61,7 +61,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             dx -= even * W.sum(0, dtype=wide).to(dtype)
             dW -= even * x.sum(0, dtype=wide)
             db -= even * N
-        ctx.save_for_backward(dx, dW, db)
+        if wants:
+            ctx.save_for_backward(dx, dW, db)
         ctx.dtypes = (x_NE.dtype, weight_VE.dtype, bias_V.dtype)
         nll = -log_p_right
         ctx.mark_non_differentiable(nll)
@@ -70,7 +71,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dloss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         gradients = (g.mul(dloss).to(dtype) for g, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True))
-        return *gradients, None, None, None
+        return *gradients, None, None, None, None
 
 
 class OutputLayer(nn.Module):
@@ -104,4 +105,6 @@ class OutputLayer(nn.Module):
             target_N: (N,) the right tokens.
             smoothing: share of the target distribution that is spread evenly over the vocabulary.
         """
-        return _ChunkedCrossEntropy.apply(x_NE, self.weight, self.bias, target_N, smoothing, working_dtype(x_NE))
+        # Inside of the function gradients are always off: whether they are wanted shows only here.
+        wants = torch.is_grad_enabled()
+        return _ChunkedCrossEntropy.apply(x_NE, self.weight, self.bias, target_N, smoothing, working_dtype(x_NE), wants)

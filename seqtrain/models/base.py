@@ -62,8 +62,10 @@ class SequenceModel(pl.LightningModule):
         configured: dict[str, Any] = {"optimizer": optimizer}
         if self._scheduler is not None:
             monitor, goal = self._criterion or (self.task.monitor, self.task.goal)
-            steps = int(self.trainer.estimated_stepping_batches)
+            steps = self.trainer.estimated_stepping_batches
             schedule = self._scheduler.lightning(optimizer, monitor=monitor, goal=goal, steps=steps)
+            if schedule is not None and "monitor" in schedule:  # there is a new value only after a validation
+                schedule["frequency"] = self.trainer.check_val_every_n_epoch or 1
             if schedule is not None:
                 configured["lr_scheduler"] = schedule
         return configured
@@ -99,7 +101,14 @@ class SequenceModel(pl.LightningModule):
             sums = {name: float(value) for name, value in measures.sums.items()}
             metrics = {f"train/{name}": value for name, value in self.task.metrics(sums).items() if name != "loss"}
             self.log_dict(metrics, batch_size=len(batch))
-        return measures.loss
+        return measures.loss * self._weight(measures.sums["count"])
+
+    def _weight(self, count: Tensor) -> Tensor | float:
+        """What a rank's mean loss is multiplied by, so that the mean over ranks is that of the global batch."""
+        if self.trainer.world_size == 1:
+            return 1.0
+        mean = self.trainer.strategy.reduce(count.float(), reduce_op="mean")
+        return count / mean
 
     def on_validation_epoch_start(self) -> None:
         """Starts the sums anew."""

@@ -51,7 +51,7 @@ tester = trainer(folder, BLEU(), **options)
 tester.test(Translator(), datamodule=Halves(), verbose=False)
 score = float(tester.callback_metrics["test/bleu"])
 torch.manual_seed(rank)
-callbacks = [Randomness(), GradientClipping(), Throughput(every=1), Signal(), Interruption(directory=str(folder))]
+callbacks = [Randomness(), GradientClipping(), Throughput(), Signal(), Interruption(directory=str(folder))]
 fitted = trainer(folder, *callbacks, **options)
 try:
     fitted.fit(Regression(dropout=0.5), datamodule=Numbers())

@@ -44,8 +44,8 @@ class SlowTranslator(Translator):
 
 
 def test_tokens_a_second_without_validation(tmp_path: Path) -> None:
-    callback = Throughput(every=6)
-    fitted = trainer(tmp_path, callback, max_epochs=2)
+    callback = Throughput()
+    fitted = trainer(tmp_path, callback, max_epochs=2, log_every_n_steps=6)
     fitted.fit(SlowTranslator(), datamodule=SlowTexts())
     # Two epochs of five sentences of six tokens, 0.04 s and more for each of the six steps.
     assert 60 / 0.24 * 0.5 < float(fitted.callback_metrics["train/tokens_per_second"]) <= 60 / 0.24
@@ -55,7 +55,7 @@ def test_tokens_a_second_without_validation(tmp_path: Path) -> None:
 
 
 def test_batches_without_tokens_count_examples(tmp_path: Path) -> None:
-    fitted = trainer(tmp_path, Throughput(every=2), max_epochs=1)
+    fitted = trainer(tmp_path, Throughput(), max_epochs=1, log_every_n_steps=2)
     fitted.fit(Regression(), datamodule=Numbers())
     assert float(fitted.callback_metrics["train/examples_per_second"]) > 0
     # The schedule halves the rate after three steps: the fourth was taken with half of 0.1.
@@ -64,7 +64,7 @@ def test_batches_without_tokens_count_examples(tmp_path: Path) -> None:
 
 def test_one_line_a_validation_without_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress()
-    fitted = trainer(tmp_path, progress, Throughput(every=2), enable_progress_bar=True, max_epochs=3)
+    fitted = trainer(tmp_path, progress, Throughput(), enable_progress_bar=True, max_epochs=3, log_every_n_steps=2)
     fitted.fit(Regression(), datamodule=Numbers())
     captured = capsys.readouterr()
     lines = [line for line in captured.out.splitlines() if line.startswith("epoch")]

@@ -56,9 +56,11 @@ def test_bfloat16_is_near_float32():
     assert F.cosine_similarity(layer.weight.grad.flatten(), weight.flatten(), dim=0) > 0.999
 
 
-def test_nothing_is_kept_without_gradients():
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_no_gradient_is_computed_where_none_is_wanted(mode, monkeypatch):
     layer = OutputLayer(inputs=4, vocabulary=6)
-    with torch.no_grad():
+    monkeypatch.setattr(torch, "mm", lambda *_, **__: pytest.fail("the gradient's matrix product was computed"))
+    with mode():
         loss, nll = layer.loss(torch.randn(3, 4), torch.tensor([0, 1, 5]), smoothing=0.0)
     torch.testing.assert_close(loss, nll)
     assert not loss.requires_grad
