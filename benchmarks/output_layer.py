@@ -43,16 +43,18 @@ def steps(rows: int, width: int, vocabulary: int):
 
 
 def peak_memory(way: str, size: tuple[int, int, int]) -> float:
-    """MiB that one step adds to the resident memory of a fresh process."""
+    """MiB that one step adds to the resident memory of a fresh process, at its highest (Linux)."""
     code = (
-        "import resource\nfrom benchmarks.output_layer import steps\n"
+        "from pathlib import Path\nfrom benchmarks.output_layer import steps\n"
+        "def resident(name):\n"
+        "    lines = Path('/proc/self/status').read_text().splitlines()\n"
+        "    return next(int(line.split()[1]) for line in lines if line.startswith(name))\n"
         f"run = steps(*{size})[{way!r}]\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\nrun()\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+        "Path('/proc/self/clear_refs').write_text('5')\n"  # the high-water mark begins anew
+        "before = resident('VmRSS')\nrun()\nprint(resident('VmHWM') - before)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return int(done.stdout) / unit
+    return int(done.stdout) / 2**10
 
 
 def main() -> None:

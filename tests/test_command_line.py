@@ -10,6 +10,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_NTASKS", "SLURM_PROCID", "SEQTRAIN_RUN_DIR")
@@ -94,6 +95,17 @@ def test_version(seqtrain: Run) -> None:
         (["--experimental-rerun", "x.pickle"], "--experimental-rerun: loads a pickle"),
         (["--config-dir", "nowhere"], "--config-dir nowhere: no such directory"),
         (["--cfg", "job", "modle=gru"], "modle: no such key"),
+        (["--cfg", "job", "model.hiden=3"], "model.hiden=3: no such key; did you mean model.hidden?"),
+        (["--cfg", "job", "decoding.n_best=3"], "decoding.n_best=3 is more than decoding.beam=1"),
+        (["--cfg", "job", "-m", "seed=1,2"], "--cfg shows one job, but -m asks for several"),
+        (["--resolve"], "--resolve: only goes with --cfg"),
+        (["--nope"], "--nope: no such option; did you mean --info? Options: --cfg, "),
+        (["seed=1", "--multirum"], "--multirum: no such option; did you mean --multirun?"),
+        (["--config-name", "confg"], "--config-name confg: no such file in "),
+        (["--config-name", "confg"], "; did you mean config? Files there: config"),
+        (["-m", "seed=1,2", "model.hiden=3"], "job 0 (seed=1 model.hiden=3): model.hiden=3: no such key"),
+        (["callbacks.clipping.value=1"], "set callbacks.clipping.norm=null too"),
+        (["trainer.accelerator=gpus"], "trainer.accelerator='gpus': must be one of auto, "),
     ],
 )
 def test_mistakes_are_one_message_and_leave_nothing(
@@ -209,6 +221,45 @@ def test_resuming_takes_what_the_run_was_started_with(seqtrain: Run, tmp_path: P
         assert "ran run 4 7 " in again.stdout, again.stderr
     assert "ran run 1 7" in seqtrain("resume=auto", "hydra.run.dir=run", "model.hidden=7", code=LAUNCH).stdout
     assert "ran new 1 " in seqtrain("resume=auto", "hydra.run.dir=new", code=LAUNCH).stdout
+
+
+@pytest.fixture
+def begun(seqtrain: Run, tmp_path: Path) -> Path:
+    """A run `run` with a checkpoint."""
+    first = seqtrain("hydra.run.dir=run", "seed=4", "model.hidden=6", code=LAUNCH)
+    assert first.returncode == 0, first.stderr
+    run = tmp_path / "work" / "run"
+    (run / "manifest.json").write_text("{}")
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / "last.ckpt").write_text("")
+    return run
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "++hydra.callbacks.x={_target_: pathlib.Path.touch, self: {_target_: pathlib.Path, _args_: [PWNED]}}",
+        "++hydra.job_logging.handlers.x={\\(\\): os.mkdir, path: PWNED}",
+    ],
+)
+def test_a_foreign_run_runs_no_code(seqtrain: Run, tmp_path: Path, begun: Path, line: str) -> None:
+    (begun / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump([line]))
+    done = seqtrain("resume=run")
+    assert done.returncode == 2
+    assert "it could run any code" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [place.name for place in (tmp_path / "work").iterdir()] == ["run"]
+
+
+def test_a_resumed_run_can_be_written_elsewhere_but_not_over_another(
+    seqtrain: Run, tmp_path: Path, begun: Path
+) -> None:
+    elsewhere = seqtrain("resume=run", "hydra.run.dir=other", code=LAUNCH)
+    assert "ran other 4 6 " in elsewhere.stdout, elsewhere.stderr
+    (tmp_path / "work" / "other" / "manifest.json").write_text("{}")
+    refused = seqtrain("resume=run", "hydra.run.dir=other")
+    assert refused.returncode == 2
+    assert "other already holds a run" in refused.stderr
 
 
 def test_one_file_and_one_yaml_add_a_model(tmp_path: Path) -> None:

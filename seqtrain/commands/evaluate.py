@@ -1,47 +1,109 @@
-"""Evaluate a trained run: `seqtrain evaluate run=PATH [data=… decoding=beam split=test checkpoint=best]`."""
+"""Measure a trained run on a split of its data, or of other data, and print the result as JSON.
+
+  python -m seqtrain evaluate run=RUN [KEY=VALUE ...]
+
+  run=RUN                       the run's directory, as training printed it; needed
+  checkpoint=best|last|PATH     which weights; best without it
+  split=test|val                what is measured; test without it
+  data=NAME, data.KEY=VALUE     another data set of the same task, or another test set: data.test=test_2017_flickr
+  decoding=NAME, decoding.KEY=VALUE
+                                another search: decoding=beam decoding.beam=10
+  trainer.KEY=VALUE             another computation: trainer.accelerator=cpu trainer.precision=32-true
+
+What is not given is as the run was trained, but everything is measured, whatever limits the training had. Result and
+translations are kept in RUN/evaluations/, in a folder of their own for other data, search, weights or trainer settings.
+"""
 
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytorch_lightning as pl
-
-from seqtrain.callbacks.bleu import BLEU
-from seqtrain.callbacks.progress import Progress
 from seqtrain.commands.summary import shown
-from seqtrain.commands.train import quieten_lightning
-from seqtrain.config.allow import build
+from seqtrain.config.allow import build, to_plain
 from seqtrain.config.arguments import split, take
+from seqtrain.data.corpora.base import digest_of
 from seqtrain.errors import UserError
+from seqtrain.runs.chosen import Chosen, choose
 from seqtrain.runs.files import write_json
-from seqtrain.runs.loading import Loaded, load
+
+if TYPE_CHECKING:
+    from seqtrain.decoding.settings import Decoding
+    from seqtrain.runs.loading import Loaded
+
+CHANGES_NOTHING = ("enable_progress_bar", "log_every_n_steps", "max_epochs", "max_steps", "max_time", "profiler")
+"""Settings of the trainer that an evaluation's result does not depend on."""
 
 
 def main(argv: list[str]) -> int:
     """Prints the metrics of a run's checkpoint as JSON; keeps them, and the texts, in `evaluations/` of the run."""
     logging.basicConfig(level=logging.WARNING, format="seqtrain: %(message)s")
-    quieten_lightning()
     overrides, _ = split(argv, {})
-    path, overrides = take(overrides, "run")
-    checkpoint, overrides = take(overrides, "checkpoint")
-    stage, overrides = take(overrides, "split")
-    if stage not in (None, "test", "val"):
+    asked, overrides = take(overrides, "split")
+    stage = asked or "test"
+    if stage not in ("test", "val"):
         raise UserError(f"split={stage}: must be test or val")
-    loaded = load(path, overrides, checkpoint=checkpoint or "best")
-    evaluate(loaded, stage or "test")
+    chosen = choose(overrides, options=("split",), needed=(stage,))
+    decoding: Decoding = build(chosen.config.decoding, "decoding")
+    results = evaluate(chosen, decoding, stage)
+    print(json.dumps(results, indent=2, ensure_ascii=False))
     return 0
 
 
-def evaluate(loaded: Loaded, stage: str) -> dict[str, Any]:
-    """Measures a loaded model on a split of its data; prints and keeps what it finds."""
+def evaluate(chosen: Chosen, decoding: "Decoding", stage: str) -> dict[str, Any]:
+    """Measures a run's checkpoint on a split (`test`, `val`); keeps what it finds and returns it."""
+    # What takes seconds to import comes after all that could have been wrong with the arguments.
+    from seqtrain.callbacks.bleu import BLEU
+    from seqtrain.commands.train import quieten_lightning
+    from seqtrain.runs.loading import load
+
+    quieten_lightning()
+    loaded = load(chosen)
     loaded.data.setup("test" if stage == "test" else "validate")
     if not loaded.data.has(stage):
         raise UserError(f"the data has no {stage} split", "Evaluate another: split=val or split=test.")
-    decoding = build(loaded.config.decoding, "decoding")
-    directory = loaded.run.directory / "evaluations" / name(loaded, stage)
+    directory = folder(loaded, decoding, stage)
     bleu = BLEU(decoding=decoding, directory=str(directory))
-    trainer: pl.Trainer = build(
+    found = _measured(loaded, stage, directory, bleu)
+    results = {
+        "run": str(shown(loaded.run.directory)),
+        "checkpoint": loaded.checkpoint.name,
+        "step": loaded.step,
+        "split": stage,
+        "data": {"fingerprint": loaded.data.fingerprint, "sizes": loaded.data.sizes},
+        "metrics": {key: round(value, 4) for key, value in sorted(found.items())},
+    }
+    if bleu.signatures:
+        results |= {"decoding": vars(decoding), "signatures": bleu.signatures}
+    write_json(directory / "results.json", results)
+    return results
+
+
+def folder(loaded: "Loaded", decoding: "Decoding", stage: str) -> Path:
+    """Where an evaluation is kept.
+
+    The name tells data set, split, checkpoint and beam, and ends in a hash of everything else that the result depends
+    on, so that two evaluations share a folder only if one repeats the other.
+    """
+    run, weights = loaded.run.directory, loaded.checkpoint.resolve()
+    trainer = to_plain(loaded.config.trainer)
+    parts = {
+        "data": loaded.data.fingerprint,
+        "decoding": vars(decoding),
+        # Within the run, so that a run that was moved finds its evaluations again.
+        "checkpoint": str(weights.relative_to(run) if weights.is_relative_to(run) else weights),
+        "step": loaded.step,
+        "trainer": {key: value for key, value in trainer.items() if key not in CHANGES_NOTHING},
+    }
+    identity = digest_of([json.dumps(parts, sort_keys=True).encode()])[:8]
+    data = type(loaded.data).__name__.lower()
+    return run / "evaluations" / f"{data}-{stage}-{weights.stem}-beam{decoding.beam}-{identity}"
+
+
+def _measured(loaded: "Loaded", stage: str, directory: Path, bleu: Any) -> dict[str, float]:
+    from seqtrain.callbacks.progress import Progress
+
+    trainer = build(
         loaded.config.trainer,
         "trainer",
         callbacks=[bleu, Progress()],
@@ -53,22 +115,4 @@ def evaluate(loaded: Loaded, stage: str) -> dict[str, Any]:
     )
     measure = trainer.test if stage == "test" else trainer.validate
     measure(loaded.model, datamodule=loaded.data, verbose=False)
-    found = {key: float(value) for key, value in trainer.callback_metrics.items()}
-    results = {
-        "run": str(shown(loaded.run.directory)),
-        "checkpoint": loaded.checkpoint.name,
-        "step": loaded.step,
-        "data": {"fingerprint": loaded.data.fingerprint, "sizes": loaded.data.sizes},
-        "metrics": {key: round(value, 4) for key, value in sorted(found.items())},
-    }
-    if bleu.signatures:
-        results |= {"decoding": vars(decoding), "signatures": bleu.signatures}
-    write_json(directory / "results.json", results)
-    print(json.dumps(results, indent=2, ensure_ascii=False))
-    return results
-
-
-def name(loaded: Loaded, stage: str) -> str:
-    """The folder of an evaluation: the data set, the split, the checkpoint and the beam."""
-    data = type(loaded.data).__name__.lower()
-    return f"{data}-{stage}-{Path(loaded.checkpoint).stem}-beam{loaded.config.decoding.beam}"
+    return {key: float(value) for key, value in trainer.callback_metrics.items()}

@@ -2,18 +2,20 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from seqtrain.models.base import SequenceModel
 from seqtrain.runs.record import Run
-from seqtrain.tasks.base import Task
+
+if TYPE_CHECKING:
+    from seqtrain.models.base import SequenceModel
+    from seqtrain.tasks.base import Task
 
 log = logging.getLogger(__name__)
 
 
-def beginning(config: DictConfig, model: SequenceModel, data: Any, record: Run, *, device: str) -> None:
+def beginning(config: DictConfig, model: "SequenceModel", data: Any, record: Run, *, device: str) -> None:
     """Model, parameters, data, device and run directory, a line each."""
     parameters = sum(p.numel() for p in model.parameters())
     rows = {
@@ -26,7 +28,7 @@ def beginning(config: DictConfig, model: SequenceModel, data: Any, record: Run, 
     log.info("\n".join(f"{name:>7}  {value}" for name, value in rows.items()))
 
 
-def ending(results: dict[str, float], record: Run, task: Task) -> None:
+def ending(results: dict[str, float], record: Run, task: "Task") -> None:
     """A table of the results, and the commands that go on from here."""
     names = sorted({name.split("/", 1)[1] for name in results if name.startswith(("val/", "test/"))})
     lines = [f"{'':14}{'validation':>12}{'test':>12}", *(_row(name, results) for name in names)]

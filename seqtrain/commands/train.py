@@ -16,6 +16,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from seqtrain.commands.summary import beginning, ending
 from seqtrain.config.allow import build, build_all, to_plain
+from seqtrain.config.directories import AUTO, find_resumed
 from seqtrain.errors import InterruptionError, UserError
 from seqtrain.models.base import SequenceModel
 from seqtrain.runs.checkpoints import AtomicCheckpointIO
@@ -75,9 +76,8 @@ def checkpoint_to_resume(resume: str | None, directory: Path) -> Path | None:
     """The checkpoint that a run goes on from: the one that was named, or the run's last one, if there is one."""
     if resume is None:
         return None
-    named = Path(resume)
-    if resume != "auto" and named.is_file():
-        return named
+    if resume != AUTO:
+        return find_resumed(resume).checkpoint
     last = directory / "checkpoints" / "last.ckpt"
     return last if last.exists() else None
 
@@ -94,7 +94,7 @@ def begin(config: DictConfig, directory: Path, data: Any, *, resumed: bool) -> R
     if not _is_first():
         return record
     fields = {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": _command(),
         "seed": config.seed,
         "tags": list(config.tags),
         "group": config.group,
@@ -207,6 +207,12 @@ def test(trainer: pl.Trainer, model: SequenceModel, data: Any) -> dict[str, floa
     path = best if best and Path(best).exists() else None
     trainer.test(model, datamodule=data, ckpt_path=path, weights_only=True, verbose=False)
     return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+
+
+def _command() -> str:
+    program = Path(sys.argv[0]).name
+    program = "python -m seqtrain" if program == "__main__.py" else shlex.quote(program)
+    return f"{program} {shlex.join(sys.argv[1:])}".strip()
 
 
 def _is_first() -> bool:

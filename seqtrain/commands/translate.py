@@ -1,23 +1,43 @@
-"""Translate text: `seqtrain translate run=PATH [--input FILE] [--output FILE] [--n-best N] [decoding=beam …]`."""
+"""Translate text with a trained run: a line in, a line out.
 
-import dataclasses
+  python -m seqtrain translate run=RUN [--input FILE] [--output FILE] [--n-best N] [KEY=VALUE ...]
+
+  run=RUN                       the directory of a run that was trained to translate; needed
+  --input FILE                  UTF-8 text, a sentence a line; standard input without it
+  --output FILE                 written when all is translated; standard output without it
+  --n-best N                    N rows a line: its number, the score and the translation, with tabs between
+  checkpoint=best|last|PATH     which weights; best without it
+  decoding=NAME, decoding.KEY=VALUE
+                                another search: decoding=beam decoding.beam=10; the beam is at least N
+  data.KEY=VALUE                data.batch_tokens=1024 for less memory
+  trainer.accelerator=cpu       no GPU; without it one is used if the run's trainer may and there is one
+
+An empty line stays empty. On a terminal it prompts for sentences. Everything is computed in 32 bits.
+"""
+
 import logging
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from seqtrain.config.allow import build
-from seqtrain.config.arguments import split, take
+from seqtrain.config.allow import build, to_plain
+from seqtrain.config.arguments import split
+from seqtrain.data.lines import decoded
 from seqtrain.decoding.settings import Decoding, Hypothesis
 from seqtrain.errors import UserError
+from seqtrain.runs.chosen import choose
 from seqtrain.runs.files import write_text
-from seqtrain.runs.loading import Loaded, load
+
+if TYPE_CHECKING:
+    from seqtrain.runs.loading import Loaded
 
 AT_ONCE = 512
 """Lines that are read, sorted by length and translated together."""
+OPTIONS = {"--input": str, "--output": str, "--n-best": int}
 
 
 def main(argv: list[str]) -> int:
@@ -27,61 +47,59 @@ def main(argv: list[str]) -> int:
     is translated. An empty line is translated to an empty line. On a terminal it prompts for sentences.
     """
     logging.basicConfig(level=logging.WARNING, format="seqtrain: %(message)s", stream=sys.stderr)
-    overrides, options = split(argv, {"--input": str, "--output": str, "--n-best": int})
-    path, overrides = take(overrides, "run")
-    checkpoint, overrides = take(overrides, "checkpoint")
-    if options.get("n_best", 1) < 1:
-        raise UserError(f"--n-best {options['n_best']}: must be 1 or more")
-    source = _open(options["input"]) if "input" in options else sys.stdin.buffer
+    overrides, options = split(argv, OPTIONS)
+    n_best = options.get("n_best")
+    if n_best is not None and n_best < 1:
+        raise UserError(f"--n-best {n_best}: must be 1 or more")
+    chosen = choose(overrides, task="translation")
+    decoding = _decoding(to_plain(chosen.config.decoding), n_best or 1)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # as the input is, whatever the terminal's language
-    loaded = load(path, overrides, checkpoint=checkpoint or "best", task="translation")
-    decoding: Decoding = build(loaded.config.decoding, "decoding")
-    n_best = options.get("n_best")
-    if n_best is not None:
-        decoding = dataclasses.replace(decoding, n_best=n_best, beam=max(decoding.beam, n_best))
-    if "input" not in options and sys.stdin.isatty():
-        _converse(loaded, decoding, n_best)
-        return 0
-    translated = _rows(loaded, decoding, n_best, decoded_lines(source, options.get("input", "standard input")))
-    if "output" in options:
-        write_text(Path(options["output"]), "".join(f"{row}\n" for row in translated))
-    else:
+    with _open(options["input"]) if "input" in options else nullcontext(sys.stdin.buffer) as source:
+        # What takes seconds to import comes after all that could have been wrong with the arguments.
+        from seqtrain.runs.loading import load
+
+        loaded = load(chosen)
+        loaded.model.to(_device(loaded))
+        if "input" not in options and sys.stdin.isatty():
+            _converse(loaded, decoding, n_best)
+            return 0
+        translated = _rows(loaded, decoding, n_best, decoded(source, options.get("input", "standard input")))
+        if "output" in options:
+            write_text(Path(options["output"]), "".join(f"{row}\n" for row in translated))
+            return 0
         for row in translated:
             print(row, flush=True)
     return 0
 
 
-def decoded_lines(source: BinaryIO, name: str) -> Iterator[str]:
-    """Lines as text.
-
-    Raises:
-        UserError: a line is not UTF-8.
-    """
-    for number, line in enumerate(source, 1):
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{name}, line {number}: not UTF-8 (byte {error.start + 1} is 0x{line[error.start]:02x})",
-                "Convert it, say with `iconv -t UTF-8`.",
-                code=1,
-            ) from error
-
-
-def translate(loaded: Loaded, decoding: Decoding, texts: list[str]) -> list[list[tuple[Hypothesis, str]]]:
+def translate(loaded: "Loaded", decoding: Decoding, texts: list[str]) -> list[list[tuple[Hypothesis, str]]]:
     """The n best hypotheses of every text, each with its detokenised text; an empty text has only the empty one."""
     nothing = Hypothesis([], 0.0, 0.0)
     found: list[list[tuple[Hypothesis, str]]] = [[(nothing, "")]] * len(texts)
     places = [place for place, text in enumerate(texts) if text.strip()]
     target = loaded.data.target_tokenizer
     for batch in loaded.data.batches([texts[place] for place in places]):
-        for index, hypotheses in zip(batch.index.tolist(), loaded.model.translate(batch, decoding), strict=True):
+        translated = loaded.model.translate(batch.to(loaded.model.device), decoding)
+        for index, hypotheses in zip(batch.index.tolist(), translated, strict=True):
             found[places[index]] = [(h, target.decode(h.tokens)) for h in hypotheses]
     return found
 
 
-def _rows(loaded: Loaded, decoding: Decoding, n_best: int | None, lines: Iterable[str]) -> Iterator[str]:
+def _decoding(settings: dict[str, Any], n_best: int) -> Decoding:
+    """The run's search with as many results as rows are to be written for a line, in a beam that holds them."""
+    made: Decoding = build({**settings, "n_best": n_best, "beam": max(settings.get("beam", 1), n_best)}, "decoding")
+    return made
+
+
+def _device(loaded: "Loaded") -> str:
+    import torch
+
+    may = loaded.config.trainer.get("accelerator", "auto") in ("auto", "gpu", "cuda")
+    return "cuda" if may and torch.cuda.is_available() else "cpu"
+
+
+def _rows(loaded: "Loaded", decoding: Decoding, n_best: int | None, lines: Iterable[str]) -> Iterator[str]:
     lines = iter(lines)
     number = unknown = 0
     while texts := list(islice(lines, AT_ONCE)):
@@ -95,7 +113,7 @@ def _rows(loaded: Loaded, decoding: Decoding, n_best: int | None, lines: Iterabl
         print(f"seqtrain: {unknown} tokens of the input are unknown to the tokenizer", file=sys.stderr)
 
 
-def _converse(loaded: Loaded, decoding: Decoding, n_best: int | None) -> None:
+def _converse(loaded: "Loaded", decoding: Decoding, n_best: int | None) -> None:
     config = loaded.config.data
     print(f"{config.get('source')} → {config.get('target')}; a sentence a line, Ctrl-D ends.", file=sys.stderr)
     while True:

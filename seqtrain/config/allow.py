@@ -57,7 +57,8 @@ GROUPS: Mapping[str, Group] = {
     "trainer": Group(
         base="pytorch_lightning.Trainer",
         classes=("pytorch_lightning.Trainer",),
-        supplied=frozenset({"callbacks", "logger", "default_root_dir"}),
+        supplied=frozenset({"callbacks", "logger", "default_root_dir", "plugins", "use_distributed_sampler"})
+        | {"enable_model_summary", "enable_checkpointing", "enable_progress_bar", "barebones"},
     ),
     "decoding": Group(base="seqtrain.decoding.settings.Decoding", classes=("seqtrain.decoding.settings.Decoding",)),
     "callbacks": Group(
@@ -86,6 +87,15 @@ GROUPS: Mapping[str, Group] = {
         optional=True,
     ),
 }
+
+INSTEAD: Mapping[str, str] = {
+    "callbacks": "set callbacks.NAME",
+    "logger": "set logger=",
+    "default_root_dir": "set hydra.run.dir=PATH",
+    "enable_checkpointing": "without checkpoints: ~callbacks.checkpoint",
+    "enable_progress_bar": "without it: ~callbacks.progress",
+}
+"""What to do in place of setting an argument of the Trainer that the program gives."""
 
 TOP_LEVEL = tuple(group for group in GROUPS if group != "profiler")
 """The groups that are keys of a configuration; the others only stand inside one of these."""

@@ -1,12 +1,13 @@
 """Holds a composed configuration against the constructors that it names, before any of them is imported."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from seqtrain.config.allow import GROUPS, TARGET, TOP_LEVEL, Group, is_node, permit
+from seqtrain.config.allow import GROUPS, INSTEAD, TARGET, TOP_LEVEL, Group, is_node, permit
 from seqtrain.config.names import did_you_mean
 from seqtrain.config.schema import Constructor, constructor
 from seqtrain.config.types import Range
@@ -102,7 +103,8 @@ def _node_problems(key: str, node: Mapping[str, Any], group: str, label: str) ->
         if name == TARGET:
             continue
         if name in supplied:
-            yield f"{key}.{name}={_shown(value)}: is given by the program and cannot be set"
+            instead = f"; {INSTEAD[name]}" if group == "trainer" and name in INSTEAD else ""
+            yield f"{key}.{name}={_shown(value)}: is given by the program and cannot be set{instead}"
         elif name in settable:
             yield from _value_problems(f"{key}.{name}", name, value, settable[name].hint)
         elif not signature.open:
@@ -123,6 +125,9 @@ def _value_problems(key: str, name: str, value: Any, hint: Any) -> Iterator[str]
         yield from _node_problems(key, value, name, key)
     elif _holds_node(value):
         yield f"{key}: no class can be named here"
+    elif name in TOP_LEVEL:  # `callbacks.bleu.decoding.beam=4` puts {beam: 4} in the place of ${decoding}
+        keys = [f"{name}.{k}={_shown(v)}" for k, v in value.items()] if isinstance(value, Mapping) else []
+        yield f"{key}={_shown(value)}: must be a mapping with a {TARGET}; set {' '.join(keys) or f'{name}=OPTION'}"
     elif not accepts(value, hint):
         yield _wrong(key, value, hint)
 
@@ -142,6 +147,8 @@ def _unknown(key: str, name: str, value: Any, names: list[str], label: str) -> s
 
 def _wrong(key: str, value: Any, hint: Any) -> str:
     message = f"{key}={_shown(value)}: must be {describe(hint)}"
+    if isinstance(value, float) and not math.isfinite(value):
+        message += ", and finite"
     if isinstance(value, int | float) and accepts(str(value), hint):
         message += f"; to give a text, quote it: \"{key}='{value}'\""
     return message

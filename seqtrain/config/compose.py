@@ -175,12 +175,15 @@ def _resolvable(cfg: DictConfig) -> Iterator[None]:
 def _composed(hydra: Hydra, sources: Sources, overrides: list[str], mode: RunMode) -> tuple[DictConfig, list[str]]:
     """The configuration with Hydra's part, and the overrides as Hydra takes them.
 
+    Raises:
+        UserError: an override is wrong, or there is no configuration of that name.
+
     A key of a group that its YAML file does not list is added, not refused, so that whatever a constructor takes can be
     set; the check of the composed configuration refuses what the constructor does not take.
     """
     fixed = list(overrides)
     while True:
-        with friendly(fixed):
+        with friendly(fixed, sources):
             try:
                 cfg = hydra.compose_config(
                     config_name=sources.name,
@@ -208,12 +211,12 @@ def _with_added_key(overrides: list[str], error: HydraException) -> list[str] | 
 
 
 @contextmanager
-def friendly(overrides: list[str]) -> Iterator[None]:
+def friendly(overrides: list[str], sources: Sources | None = None) -> Iterator[None]:
     """Turns what Hydra and OmegaConf raise into one message for the user."""
     try:
         yield
     except MissingConfigException as error:
-        raise _missing(error) from error
+        raise _missing(error, sources) from error
     except OverrideParseException as error:
         raise _unreadable(overrides, error) from error
     except HydraException as error:
@@ -231,7 +234,14 @@ def friendly(overrides: list[str]) -> Iterator[None]:
         ) from error
 
 
-def _missing(error: MissingConfigException) -> UserError:
+def _missing(error: MissingConfigException, sources: Sources | None) -> UserError:
+    if sources is not None and error.missing_cfg_file == sources.name:
+        places = [place for place in (sources.extra, sources.directory) if place is not None]
+        names = sorted({file.stem for place in places for file in place.glob("*.yaml")})
+        return UserError(
+            f"--config-name {sources.name}: no such file in {' or '.join(map(str, places))}"
+            f"{did_you_mean(sources.name, names)} Files there: {', '.join(names) or 'none'}"
+        )
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
     if not group:
         return UserError(_first_line(error))

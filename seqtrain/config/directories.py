@@ -1,13 +1,17 @@
 """Which directory a run is written to, and from which checkpoint a run goes on."""
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from hydra.core.override_parser.types import Override
 
 from seqtrain.config.arguments import take
+from seqtrain.config.check import SETTINGS
+from seqtrain.config.compose import parse
 from seqtrain.errors import UserError
 
 RUN_DIRECTORY = "SEQTRAIN_RUN_DIR"
@@ -40,14 +44,22 @@ def refuse_existing(directory: Path, *, one_of_many: bool = False) -> None:
         UserError: names the ways on.
     """
     key = "hydra.sweep.dir" if one_of_many else "hydra.run.dir"
-    if is_run(directory):
+    try:
+        there = next(place for place in (directory.absolute(), *directory.absolute().parents) if place.exists())
+        taken = is_run(directory)
+    except OSError as error:
+        raise _cannot_be_created(directory, error, key) from error
+    if taken:
         go_on = "Go on with all of them: resume=auto." if one_of_many else f"Go on with it: resume={directory}."
         raise UserError(f"{directory} already holds a run", f"{go_on} Or write elsewhere: {key}=PATH.")
-    there = next(place for place in (directory.absolute(), *directory.absolute().parents) if place.exists())
     if not there.is_dir():
         raise UserError(f"{directory}: {there} is a file, not a directory", f"Write elsewhere: {key}=PATH.")
     if not os.access(there, os.W_OK):
         raise UserError(f"{directory}: {there} cannot be written to", f"Write elsewhere: {key}=PATH.", code=1)
+    try:
+        _try_to_create(directory.absolute())
+    except OSError as error:
+        raise _cannot_be_created(directory, error, key) from error
 
 
 def find_resumed(path: str) -> Resumed:
@@ -79,15 +91,22 @@ def resumed_overrides(overrides: list[str], resumed: Resumed) -> list[str]:
     """The overrides of a run that is gone on with, then those given now; of two for one key the one given now counts.
 
     Raises:
-        UserError: the run does not say what it was started with.
+        UserError: the run does not say what it was started with, or what it says could run code.
     """
     file = resumed.directory / ".hydra" / "overrides.yaml"
     try:
         before = [str(override) for override in yaml.safe_load(file.read_text(encoding="utf-8")) or []]
-    except (OSError, yaml.YAMLError, TypeError) as error:
+    except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: cannot be read: {error}", "Without it the run cannot be gone on with.") from error
     now = {_key(override) for override in overrides}
-    kept = [override for override in before if _key(override) not in now and _key(override) != "resume"]
+    before = [override for override in before if _key(override) != "resume"]
+    for override in parse(before):
+        if not _is_harmless(override):
+            raise UserError(
+                f"{file}: {override.input_line}: not an override that a run is recorded with; it could run any code",
+                "Somebody changed this file: do not go on with the run, or take the line out.",
+            )
+    kept = [override for override in before if _key(override) not in now]
     given, _ = take(overrides, "hydra.run.dir")
     directory = [] if given else [f"hydra.run.dir={quoted(str(resumed.directory))}"]
     return [*kept, *overrides, *directory]
@@ -97,6 +116,39 @@ def quoted(text: str) -> str:
     """A text as Hydra's override grammar takes it, whatever characters it has."""
     escaped = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
     return f"'{escaped}'"
+
+
+def _is_harmless(override: Override) -> bool:
+    """Whether an override from a foreign run's record sets only what the check of a configuration covers.
+
+    It does not cover Hydra's own part, whose callbacks, launchers and loggers are classes that Hydra makes, and a path
+    in an option's place reads a file that can set this part.
+    """
+    if "hydra" in re.split(r"\W+", override.get_key_element()):
+        return False
+    if "." in override.key_or_group or override.key_or_group in SETTINGS:
+        return True
+    value = override.value()
+    options = value if isinstance(value, list) else [value]
+    return not any(isinstance(o, str) and ("${" in o or o.startswith("/") or ".." in o.split("/")) for o in options)
+
+
+def _try_to_create(directory: Path) -> None:
+    """Makes a directory and takes it away again: what permissions promise, a file system need not keep."""
+    missing = [place for place in (directory, *directory.parents) if not place.exists()]
+    made = []
+    try:
+        for place in reversed(missing):
+            place.mkdir(exist_ok=True)
+            made.append(place)
+    finally:
+        for place in reversed(made):
+            with contextlib.suppress(OSError):  # another process may be writing there by now
+                place.rmdir()
+
+
+def _cannot_be_created(directory: Path, error: OSError, key: str) -> UserError:
+    return UserError(f"{directory}: cannot be created: {error.strerror}", f"Write elsewhere: {key}=PATH.", code=1)
 
 
 def _key(override: str) -> str:

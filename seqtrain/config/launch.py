@@ -2,10 +2,12 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -36,8 +38,10 @@ from seqtrain.config.directories import (
     refuse_existing,
     resumed_overrides,
 )
+from seqtrain.config.names import did_you_mean
 from seqtrain.config.pair import check_pair
 from seqtrain.config.places import conf_directory
+from seqtrain.config.together import check_together
 from seqtrain.data.preflight import preflight
 from seqtrain.errors import InterruptionError, UserError
 
@@ -72,7 +76,7 @@ def launch(argv: list[str], run: Callable[[DictConfig], object]) -> int:
     Raises:
         UserError: what was asked for cannot be done; nothing was written.
     """
-    flags = get_args_parser().parse_intermixed_args(argv)
+    flags = _flags(argv)
     request = Request(flags, list(flags.overrides))
     if flags.experimental_rerun is not None:
         raise UserError("--experimental-rerun: loads a pickle, which can run any code", "Use resume=PATH instead.")
@@ -82,9 +86,39 @@ def launch(argv: list[str], run: Callable[[DictConfig], object]) -> int:
         _, overrides = take(request.overrides, "hydra.run.dir")
         overrides.append(f"hydra.run.dir={quoted(os.environ[RUN_DIRECTORY])}")
         return _hand_over([*_flag_words(flags), *overrides], request, run)
-    shows_only = flags.cfg is not None
-    overrides = compose_job(request.overrides, request.sources).overrides if shows_only else prepare(request)
+    overrides = _prepare_showing(request) if flags.cfg is not None else prepare(request)
     return _hand_over([*_flag_words(flags), *overrides], request, run)
+
+
+def _flags(argv: list[str]) -> argparse.Namespace:
+    """Hydra's flags and the overrides.
+
+    Raises:
+        UserError: a flag is unknown, or cannot be used so.
+    """
+    parser = get_args_parser()
+    known = [flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")]
+
+    def refuse(message: str) -> NoReturn:
+        unknown = re.match(r"unrecognized arguments: (\S+)", message)
+        if not unknown:
+            raise UserError(message)
+        flag = unknown[1].partition("=")[0]
+        raise UserError(f"{flag}: no such option{did_you_mean(flag, known)} Options: {', '.join(sorted(known))}")
+
+    setattr(parser, "error", refuse)  # noqa: B010 - a method, which a type checker lets nobody assign to
+    flags = parser.parse_intermixed_args(argv)
+    if flags.cfg is not None and flags.multirun:
+        raise UserError("--cfg shows one job, but -m asks for several", "Leave one of them out.")
+    if flags.resolve and flags.cfg is None:
+        raise UserError("--resolve: only goes with --cfg", "Add --cfg job.")
+    return flags
+
+
+def _prepare_showing(request: Request) -> list[str]:
+    job = compose_job(request.overrides, request.sources)
+    _check_configuration(job)
+    return job.overrides
 
 
 def prepare(request: Request) -> list[str]:
@@ -99,8 +133,9 @@ def prepare(request: Request) -> list[str]:
     overrides, sources = request.overrides, request.sources
     resume, _ = take(overrides, "resume")
     resume = None if resume in (None, "null", "") else resume.strip("'\"")
-    if resume not in (None, AUTO):
-        overrides = resumed_overrides(overrides, find_resumed(str(resume)))
+    resumed = find_resumed(resume) if resume not in (None, AUTO) else None
+    if resumed is not None:
+        overrides = resumed_overrides(overrides, resumed)
     if request.flags.multirun:
         return _prepare_multirun(overrides, sources, resume)
     fixed = [str(override.input_line) for override in parse(overrides) if not override.is_sweep_override()]
@@ -111,7 +146,7 @@ def prepare(request: Request) -> list[str]:
         job = compose_job(overrides, sources)
     _settled(overrides, resume, "hydra.run.dir")
     check_job(job)
-    _refuse_taken(job, resume)
+    _refuse_taken(job, resumed.directory if resumed else job.directory if resume == AUTO else None)
     _, rest = take(job.overrides, "hydra.run.dir")
     return [*rest, f"hydra.run.dir={quoted(str(job.directory))}"]
 
@@ -122,9 +157,14 @@ def check_job(job: Composed) -> None:
     Raises:
         UserError: it is not right.
     """
+    _check_configuration(job)
+    preflight(to_plain(job.cfg.data))
+
+
+def _check_configuration(job: Composed) -> None:
     check(job.cfg, job.choices)
     check_pair(job.cfg, job.choices)
-    preflight(to_plain(job.cfg.data))
+    check_together(job.cfg)
 
 
 def _prepare_multirun(overrides: list[str], sources: Sources, resume: str | None) -> list[str]:
@@ -139,9 +179,9 @@ def _prepare_multirun(overrides: list[str], sources: Sources, resume: str | None
         try:
             job = compose_job(line, sources, number=number)
             check_job(job)
-            _refuse_taken(job, resume, one_of_many=True)
+            _refuse_taken(job, job.directory if resume == AUTO else None, one_of_many=True)
         except UserError as error:
-            asked = " ".join(o for o in line if not o.startswith("hydra."))
+            asked = " ".join(o.removeprefix("++") for o in line if not o.startswith("hydra."))
             raise UserError(f"job {number} ({asked}): {error}", code=error.code) from error
         added |= {o.split("=")[0][2:] for o in job.overrides if o.startswith("++")}
     return [f"++{o}" if o.split("=")[0] in added else o for o in overrides]
@@ -160,8 +200,9 @@ def _settled(overrides: list[str], resume: str | None, key: str) -> None:
         )
 
 
-def _refuse_taken(job: Composed, resume: str | None, *, one_of_many: bool = False) -> None:
-    goes_on = resume is not None and is_run(job.directory)
+def _refuse_taken(job: Composed, resumed: Path | None, *, one_of_many: bool = False) -> None:
+    """Refuses to write where a run is, unless it is the one that is gone on with."""
+    goes_on = resumed is not None and resumed.resolve() == job.directory.resolve() and is_run(job.directory)
     if not goes_on and not _later_rank():
         refuse_existing(job.directory, one_of_many=one_of_many)
 

@@ -2,10 +2,55 @@
 
 from typing import Annotated, Any, Literal
 
-from seqtrain.config.types import NonNegative, NonNegativeFloat, Positive, PositiveFloat, Probability, Range, Share
+from seqtrain.config.types import (
+    NonNegative,
+    NonNegativeFloat,
+    Pattern,
+    Positive,
+    PositiveFloat,
+    Probability,
+    Range,
+    Share,
+)
 
 AtLeastMinusOne = Annotated[int, Range(low=-1)]
 """A number of steps or epochs, where -1 stands for no end."""
+
+Duration = (
+    Annotated[str, Pattern(r"\s*\d+:\d\d:\d\d:\d\d\s*", "a time as DD:HH:MM:SS")]
+    | dict[Literal["weeks", "days", "hours", "minutes", "seconds"], float]
+)
+
+Strategy = Literal[
+    "auto",
+    "ddp",
+    "ddp_find_unused_parameters_false",
+    "ddp_find_unused_parameters_true",
+    "ddp_spawn",
+    "ddp_spawn_find_unused_parameters_false",
+    "ddp_spawn_find_unused_parameters_true",
+    "ddp_fork",
+    "ddp_fork_find_unused_parameters_false",
+    "ddp_fork_find_unused_parameters_true",
+    "ddp_notebook",
+    "ddp_notebook_find_unused_parameters_false",
+    "ddp_notebook_find_unused_parameters_true",
+    "fsdp",
+    "fsdp_cpu_offload",
+    "deepspeed",
+    "deepspeed_stage_1",
+    "deepspeed_stage_2",
+    "deepspeed_stage_2_offload",
+    "deepspeed_stage_3",
+    "deepspeed_stage_3_offload",
+    "deepspeed_stage_3_offload_nvme",
+    "single_device",
+    "single_tpu",
+    "single_xla",
+    "xla",
+    "xla_debug",
+]
+"""The names that Lightning registers its strategies by."""
 
 OPTIMIZERS: dict[str, Any] = {
     "lr": PositiveFloat,
@@ -22,9 +67,12 @@ OPTIMIZERS: dict[str, Any] = {
 }
 
 TRAINER: dict[str, Any] = {
-    "accelerator": str,
-    "strategy": str,
-    "devices": Annotated[int, Range(low=-1)] | str | list[int],
+    "accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
+    "strategy": Strategy,
+    "devices": Literal["auto", -1]
+    | Positive
+    | list[NonNegative]
+    | Annotated[str, Pattern(r"-1|[1-9]\d*|\d+,|\d+( *, *\d+)+,?", "a text of numbers with commas, as '0,1'")],
     "num_nodes": Positive,
     "precision": Literal[
         "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "32", "bf16", "16", "64", 32, 16, 64
@@ -34,14 +82,14 @@ TRAINER: dict[str, Any] = {
     "max_epochs": AtLeastMinusOne | None,
     "min_epochs": NonNegative | None,
     "max_steps": AtLeastMinusOne,
-    "max_time": str | dict[str, int] | None,
+    "max_time": Duration | None,
     "min_steps": NonNegative | None,
     "limit_train_batches": NonNegative | Share | None,
     "limit_val_batches": NonNegative | Share | None,
     "limit_test_batches": NonNegative | Share | None,
     "limit_predict_batches": NonNegative | Share | None,
     "overfit_batches": NonNegative | Share,
-    "val_check_interval": Positive | Share | str | dict[str, float] | None,
+    "val_check_interval": Positive | Share | Duration | None,
     "check_val_every_n_epoch": Positive | None,
     "num_sanity_val_steps": AtLeastMinusOne | None,
     "log_every_n_steps": NonNegative | None,
@@ -49,6 +97,8 @@ TRAINER: dict[str, Any] = {
     "gradient_clip_val": NonNegativeFloat | None,
     "gradient_clip_algorithm": Literal["norm", "value"] | None,
     "reload_dataloaders_every_n_epochs": NonNegative,
+    "profiler": Literal["simple", "advanced", "pytorch"] | None,
+    "deterministic": bool | Literal["warn"] | None,
 }
 
 

@@ -18,6 +18,14 @@ class Range:
     below: float | None = None
 
 
+@dataclass(frozen=True)
+class Pattern:
+    """Texts that a regular expression matches as a whole; `words` say which these are."""
+
+    regex: str
+    words: str
+
+
 Positive = Annotated[int, Range(low=1)]
 NonNegative = Annotated[int, Range(low=0)]
 PositiveFloat = Annotated[float, Range(above=0.0)]

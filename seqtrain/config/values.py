@@ -1,11 +1,12 @@
 """Whether a plain value is one that a type allows, and what a type allows in words."""
 
 import math
+import re
 import types
 import typing
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from seqtrain.config.types import Range
+from seqtrain.config.types import Pattern, Range
 
 
 def accepts(value: object, hint: Any) -> bool:
@@ -21,9 +22,13 @@ def accepts(value: object, hint: Any) -> bool:
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if origin is Annotated:
-        return accepts(value, arguments[0]) and all(within(value, r) for r in arguments[1:] if isinstance(r, Range))
+        return accepts(value, arguments[0]) and all(
+            within(value, limit) if isinstance(limit, Range) else re.fullmatch(limit.regex, str(value)) is not None
+            for limit in arguments[1:]
+            if isinstance(limit, Range | Pattern)
+        )
     if origin is Literal:
         return any(type(value) is type(allowed) and value == allowed for allowed in arguments)
     if origin in (Union, types.UnionType):
@@ -32,7 +37,8 @@ def accepts(value: object, hint: Any) -> bool:
         return isinstance(value, list | tuple) and _items(list(value), hint)
     if hint is dict or origin is dict:
         inner = arguments[1] if arguments else Any
-        return isinstance(value, dict) and all(isinstance(k, str) and accepts(v, inner) for k, v in value.items())
+        keys = arguments[0] if arguments else str
+        return isinstance(value, dict) and all(accepts(k, keys) and accepts(v, inner) for k, v in value.items())
     return True
 
 
@@ -54,6 +60,8 @@ def describe(hint: Any) -> str:
     if hint in _WORDS:
         return _WORDS[hint]
     if origin is Annotated:
+        if patterns := [limit for limit in arguments[1:] if isinstance(limit, Pattern)]:
+            return patterns[0].words
         return describe(arguments[0]) + "".join(_limits(r) for r in arguments[1:] if isinstance(r, Range))
     if origin is Literal:
         return "one of " + ", ".join(dict.fromkeys("null" if value is None else str(value) for value in arguments))

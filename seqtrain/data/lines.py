@@ -2,7 +2,8 @@
 
 import gzip
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 
 from seqtrain.errors import UserError
@@ -42,26 +43,39 @@ def decompressed(content: bytes, name: str) -> bytes:
         raise UserError(f"{name} is not a whole gzip file: {error}", "Fetch the file again.") from error
 
 
-def decoded_lines(content: bytes, name: str) -> list[str]:
-    """The lines of a UTF-8 text, without their ends; only a line feed ends a line.
+def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
+    """Lines of UTF-8 text one by one, without their ends and without a byte order mark before the first.
+
+    Args:
+        lines: as a binary file gives them: only a line feed ends a line.
+        name: of the file, for messages.
 
     Raises:
-        UserError: there is no line, or a line is not UTF-8 (which one, and the byte).
+        UserError: a line is not UTF-8 (which one, and the byte).
     """
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            f"{name}, line {line}: byte 0x{content[error.start]:02x} is not UTF-8",
-            f"Convert the file, for example: iconv -f latin1 -t utf-8 {name}",
-        ) from None
-    lines = text.removeprefix(BOM).split("\n")
-    if not lines[-1]:
-        lines.pop()
+    for number, line in enumerate(lines, start=1):
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{name}, line {number}: byte 0x{line[error.start]:02x} is not UTF-8",
+                "Convert the text, for example: iconv -f latin1 -t utf-8 FILE",
+            ) from None
+        if number == 1:
+            text = text.removeprefix(BOM)
+        yield text.removesuffix("\n").removesuffix("\r")
+
+
+def decoded_lines(content: bytes, name: str) -> list[str]:
+    """All the lines of a text, as `decoded` gives them.
+
+    Raises:
+        UserError: as `decoded`, or there is no line with something in it.
+    """
+    lines = list(decoded(BytesIO(content), name))
     if not any(line.strip() for line in lines):
         raise UserError(f"{name} is empty", "It must hold one sentence a line.")
-    return [line.removesuffix("\r") for line in lines]
+    return lines
 
 
 def check_aligned(sources: Sequence[str], targets: Sequence[str], source_name: str, target_name: str) -> None:

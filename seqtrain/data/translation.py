@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
-from seqtrain.config.types import NonNegative, Positive
+from seqtrain.config.types import NonNegative, Positive, Range
 from seqtrain.data.batching import BucketBatchSampler
 from seqtrain.data.corpora.base import Corpus, Split, digest_of, text_digest
 from seqtrain.data.loading import SequenceData
@@ -49,7 +49,7 @@ class TranslationData(SequenceData):
         source: str,
         target: str,
         tokenizer: Literal["bpe", "word", "char"] = "bpe",
-        vocabulary: Positive = 8000,
+        vocabulary: Annotated[int, Range(low=8)] = 8000,
         joint: bool = True,
         lowercase: bool = False,
         min_frequency: Positive = 2,

@@ -57,16 +57,6 @@ class Run:
         """The folder that the data module saves its tokenizers in."""
         return self.directory / "tokenizer"
 
-    @property
-    def hypotheses(self) -> Path:
-        """The folder of decoded texts."""
-        return self.directory / "hypotheses"
-
-    @property
-    def log_path(self) -> Path:
-        """What was said while it ran."""
-        return self.directory / "seqtrain.log"
-
     @staticmethod
     def exists(directory: Path | str) -> bool:
         """Whether a run was begun in `directory`."""

@@ -9,6 +9,7 @@ from seqtrain.config.check import check
 from seqtrain.config.compose import compose, compose_job
 from seqtrain.config.pair import check_pair, models_for
 from seqtrain.config.places import conf_directory, groups, options
+from seqtrain.config.together import check_together
 from seqtrain.errors import UserError
 
 EVERY_OPTION = [(group, option) for group in groups() for option in options(group)]
@@ -73,6 +74,29 @@ def test_unknown_key_names_the_nearest_and_all() -> None:
         ("model.hidden=???", "model.hidden: a value is needed"),
         ("model.hidden=${nope}", "nope"),
         ("~model.hidden.x", "model.hidden.x"),
+        ("optimizer.lr=inf", "optimizer.lr=inf: must be a number above 0, and finite"),
+        ("optimizer.lr=nan", "optimizer.lr=nan: must be a number above 0, and finite"),
+        ("callbacks.bleu.decoding.beam=0", "set decoding.beam=0"),
+        ("callbacks.bleu.decoding.bem=3", "set decoding.bem=3"),
+        ("callbacks.bleu.decoding=abc", "callbacks.bleu.decoding='abc': must be a mapping with a _target_"),
+        ("callbacks.bleu.decoding=null", "callbacks.bleu.decoding=null: must be a mapping with a _target_"),
+        ("trainer.plugins=[]", "trainer.plugins=[]: is given by the program and cannot be set"),
+        ("trainer.use_distributed_sampler=true", "is given by the program and cannot be set"),
+        ("trainer.enable_model_summary=true", "is given by the program and cannot be set"),
+        ("trainer.enable_checkpointing=false", "cannot be set; without checkpoints: ~callbacks.checkpoint"),
+        ("trainer.enable_progress_bar=false", "cannot be set; without it: ~callbacks.progress"),
+        ("trainer.barebones=true", "is given by the program and cannot be set"),
+        ("trainer.accelerator=gpus", "trainer.accelerator='gpus': must be one of auto, cpu, gpu, cuda, mps, tpu"),
+        ("trainer.strategy=dpp", "trainer.strategy='dpp': must be one of auto, ddp, "),
+        ("trainer.profiler=fast", "trainer.profiler='fast': must be one of simple, advanced, pytorch or null"),
+        ("trainer.devices=0", "trainer.devices=0: must be one of auto, -1 or a whole number of at least 1 or "),
+        ("trainer.devices=all", "trainer.devices='all': must be one of auto, -1 "),
+        ("trainer.devices=[-2]", "trainer.devices=[-2]: must be "),
+        ("trainer.max_time='10:00'", "trainer.max_time='10:00': must be a time as DD:HH:MM:SS or a mapping"),
+        ("trainer.max_time={hour: 1}", "trainer.max_time={'hour': 1}: must be a time as DD:HH:MM:SS"),
+        ("trainer.precision=fp16", "trainer.precision='fp16': must be one of 32-true, "),
+        ("trainer.deterministic=no", "trainer.deterministic='no': must be true or false or one of warn or null"),
+        ("data.vocabulary=7", "data.vocabulary=7: must be a whole number of at least 8"),
     ],
 )
 def test_mistakes(override: str, message: str) -> None:
@@ -99,6 +123,18 @@ def test_every_mistake_is_said_at_once() -> None:
         "trainer.profiler=simple",
         "trainer.devices=[0]",
         "trainer.max_time=00:01:00:00",
+        "trainer.max_time={hours: 1.5}",
+        "trainer.accelerator=gpu",
+        "trainer.strategy=ddp_find_unused_parameters_true",
+        "trainer.devices=auto",
+        "trainer.devices=2",
+        "trainer.devices=-1",
+        "trainer.devices='0,1'",
+        "trainer.devices='1,'",
+        "trainer.precision=bf16-mixed",
+        "trainer.deterministic=warn",
+        "trainer.val_check_interval=0.25",
+        "data.vocabulary=8",
         "tags=[a,b]",
         "callbacks.bleu=null",
         "~callbacks.bleu",
@@ -138,3 +174,31 @@ def test_models_are_found_by_task() -> None:
     assert "gru" in models_for("translation")
     assert "gru" in models_for("labelling")
     assert list(models_for("no such task")) == []
+
+
+def test_the_names_of_strategies_are_lightning_s() -> None:
+    from typing import get_args
+
+    from pytorch_lightning.strategies import StrategyRegistry
+
+    from seqtrain.config.ranges import Strategy
+
+    assert set(get_args(Strategy)) == {"auto", *StrategyRegistry.available_strategies()}
+
+
+def test_a_paper_s_recipe_is_what_is_chosen() -> None:
+    job = compose_job(["experiment=cho2014"])
+    check(job.cfg, job.choices)
+    check_together(job.cfg)
+    assert job.choices["data"] == "multi30k"
+    assert job.cfg.optimizer == {
+        "_target_": "torch.optim.Adadelta",
+        "lr": 1.0,
+        "rho": 0.95,
+        "eps": 1e-6,
+        "weight_decay": 0.0,
+    }
+    assert (job.cfg.model.hidden, job.cfg.model.embedding, job.cfg.model.bidirectional) == (1000, 100, False)
+    assert job.cfg.model.dropout == 0.0
+    assert job.cfg.model.tie_embeddings is False
+    assert compose(["experiment=cho2014", "model.hidden=8"]).model.hidden == 8

@@ -48,6 +48,60 @@ def test_overrides_of_the_run_come_first(run: Path) -> None:
     assert parse(overrides[4:])[0].value() == str(run)
 
 
+ATTACKS = [
+    "++hydra.callbacks.x={_target_: pathlib.Path.touch, self: {_target_: pathlib.Path, _args_: [PWNED]}}",
+    "++hydra.job_logging.handlers.x={\\(\\): os.mkdir, path: PWNED}",
+    "hydra.sweeper._target_=os.system",
+    "+hydra/launcher=basic",
+    "@hydra.launcher=basic",
+    "+data@hydra.callbacks=captions",
+    "+data@_global_.hydra=captions",
+    "++hydra={callbacks: {}}",
+    "experiment=../../run/evil",
+    "+experiment=[../../run/evil]",
+    "+experiment=/tmp/evil",
+    "+experiment='.${oc.decode:.}/evil'",
+]
+
+
+@pytest.mark.parametrize("line", ATTACKS)
+def test_what_a_foreign_run_says_cannot_run_code(run: Path, line: str) -> None:
+    (run / "checkpoints" / "last.ckpt").write_text("")
+    (run / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(["seed=2", line]))
+    with pytest.raises(UserError, match="it could run any code"):
+        resumed_overrides([], find_resumed(str(run)))
+
+
+def test_what_a_run_is_recorded_with_is_taken(run: Path) -> None:
+    (run / "checkpoints" / "last.ckpt").write_text("")
+    lines = [
+        "model=gru",
+        "data.root=../x",
+        "group='${hydra:runtime.choices.model}'",
+        "+model={hidden: 7}",
+        "~callbacks.bleu",
+    ]
+    (run / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(lines))
+    assert resumed_overrides([], find_resumed(str(run)))[:-1] == lines
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"3", b"[a", b"key", b"- not an override"])
+def test_a_damaged_record_is_refused(run: Path, content: bytes) -> None:
+    (run / "checkpoints" / "last.ckpt").write_text("")
+    (run / ".hydra" / "overrides.yaml").write_bytes(content)
+    with pytest.raises(UserError):
+        resumed_overrides([], find_resumed(str(run)))
+
+
+def test_where_nothing_can_be_made_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be created: File name too long") as caught:
+        refuse_existing(tmp_path / "new" / ("x" * 300))
+    assert caught.value.code == 1
+    with pytest.raises(UserError, match="cannot be"):
+        refuse_existing(Path("/proc/x"))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_cannot_be_gone_on_with(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no checkpoints/last.ckpt"):
         find_resumed(str(run))

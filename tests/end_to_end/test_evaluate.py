@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from tests.end_to_end.conftest import Seqtrain, manifest, message
 
@@ -13,6 +14,9 @@ ENGLISH = ["A man is standing in the garden .", "Two women are running on the be
 
 
 def test_the_test_of_the_training_comes_out_again(seqtrain: Seqtrain, own: Path) -> None:
+    config = OmegaConf.load(own / ".hydra" / "config.yaml")
+    config.trainer.update({"limit_test_batches": 1, "max_time": "00:00:00:01"})  # as a trial would have been trained
+    OmegaConf.save(config, own / ".hydra" / "config.yaml")
     done = seqtrain("evaluate", f"run={own}")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -20,7 +24,7 @@ def test_the_test_of_the_training_comes_out_again(seqtrain: Seqtrain, own: Path)
     tested = {name: value for name, value in results.items() if name.startswith("test/")}
     assert found["metrics"] == pytest.approx(tested, abs=1e-3)
     assert found["signatures"] == manifest(own)["signatures"]
-    folder = own / "evaluations" / "captions-test-best-beam1"
+    (folder,) = own.glob("evaluations/captions-test-best-beam1-*")
     assert json.loads((folder / "results.json").read_text()) == found
     assert (folder / "hypotheses" / "test.txt").read_text() == (own / "hypotheses" / "test.txt").read_text()
 
@@ -40,7 +44,7 @@ def test_own_files_with_a_beam(seqtrain: Seqtrain, own: Path) -> None:
     found = json.loads(done.stdout)
     assert found["data"]["sizes"] == {"test": 3}
     assert found["decoding"]["beam"] == 2
-    hypotheses = own / "evaluations" / "pairs-test-best-beam2" / "hypotheses"
+    (hypotheses,) = own.glob("evaluations/pairs-test-best-beam2-*/hypotheses")
     assert (hypotheses / "test.source.txt").read_text().splitlines() == GERMAN
     assert len((hypotheses / "test.txt").read_text().splitlines()) == 3
 

@@ -31,6 +31,14 @@ def test_a_line_in_a_line_out(seqtrain: Seqtrain, trained: Path, texts: tuple[li
     assert done.stderr.endswith("1 tokens of the input are unknown to the tokenizer\n")
 
 
+def test_the_texts_of_the_test_come_out_again_whatever_n_best_the_run_has(seqtrain: Seqtrain, trained: Path) -> None:
+    texts = trained / "hypotheses"
+    words = ["translate", f"run={trained}", "--input", texts / "test.source.txt", "decoding.n_best=3"]
+    done = seqtrain(*words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (texts / "test.txt").read_text()
+
+
 def test_files_and_n_best(seqtrain: Seqtrain, trained: Path, texts: tuple[list[str], list[str]]) -> None:
     (seqtrain.folder / "in.txt").write_text("\n".join([*texts[0][:2], ""]) + "\n")
     done = seqtrain("translate", f"run={trained}", "--input", "in.txt", "--output", "out.txt", "--n-best", "3")
@@ -44,8 +52,8 @@ def test_files_and_n_best(seqtrain: Seqtrain, trained: Path, texts: tuple[list[s
 
 
 def test_mistakes(seqtrain: Seqtrain, trained: Path) -> None:
-    said = message(seqtrain("translate", f"run={trained}", stdin=b"ein Hund\nein B\xe4r\n"), 1)
-    assert "standard input, line 2: not UTF-8 (byte 6 is 0xe4)" in said
+    said = message(seqtrain("translate", f"run={trained}", stdin=b"ein Hund\nein B\xe4r\n"), 2)
+    assert "standard input, line 2: byte 0xe4 is not UTF-8" in said
     assert "cannot read nowhere.txt" in message(seqtrain("translate", f"run={trained}", "--input=nowhere.txt"), 2)
     said = message(seqtrain("translate", f"run={trained.parent}"), 2)
     assert "is not the directory of a run" in said

@@ -1,0 +1,74 @@
+"""What single values do not show: keys that exclude or need each other, found before PyTorch is imported."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from omegaconf import DictConfig
+
+from seqtrain.config.allow import TARGET, is_node, to_plain
+from seqtrain.decoding.settings import Decoding
+from seqtrain.errors import UserError
+
+CLIPPING = "seqtrain.callbacks.clipping.GradientClipping"
+PAIRS = "seqtrain.data.pairs.Pairs"
+
+
+def check_together(cfg: DictConfig) -> None:
+    """Refuses values that are right by themselves, but not together.
+
+    Args:
+        cfg: a checked configuration.
+
+    Raises:
+        UserError: every such pair of keys, and what to set.
+    """
+    plain = to_plain(cfg)
+    callbacks = {name: node for name, node in (plain["callbacks"] or {}).items() if is_node(node)}
+    problems = [
+        *_decoding(plain["decoding"], callbacks),
+        *_clipping(callbacks, plain["trainer"].get("gradient_clip_val")),
+        *_optimizer(plain["optimizer"]),
+        *_languages(plain["data"]),
+    ]
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def _decoding(settings: Mapping[str, Any], callbacks: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    nested = [node["decoding"] for node in callbacks.values() if is_node(node.get("decoding"))]
+    for node in [settings, *(other for other in nested if other != settings)]:
+        try:
+            Decoding(**{key: value for key, value in node.items() if key != TARGET})
+        except UserError as error:
+            yield str(error)
+
+
+def _clipping(callbacks: Mapping[str, Mapping[str, Any]], by_trainer: float | None) -> Iterator[str]:
+    for name, node in callbacks.items():
+        if node[TARGET] != CLIPPING:
+            continue
+        key, norm, value = f"callbacks.{name}", node.get("norm", 1.0), node.get("value")
+        if norm is not None and value is not None:
+            yield (
+                f"{key}.value={value}: gradients are clipped by value or by norm, and {key}.norm={norm};"
+                f" set {key}.norm=null too"
+            )
+        if norm is None and node.get("per_parameter"):
+            yield f"{key}.per_parameter=true: needs a norm; set {key}.norm=NUMBER"
+        if by_trainer:
+            yield (
+                f"trainer.gradient_clip_val={by_trainer}: gradients would be clipped twice, by {key} as well;"
+                f" set {key}.norm={by_trainer} in its place, or leave the callback out: ~{key}"
+            )
+
+
+def _optimizer(node: Mapping[str, Any]) -> Iterator[str]:
+    if node.get("nesterov") and not (node.get("momentum") and not node.get("dampening")):
+        yield "optimizer.nesterov=true: needs momentum and no dampening; set optimizer.momentum=0.9"
+
+
+def _languages(node: Mapping[str, Any]) -> Iterator[str]:
+    source = node.get("source")
+    # Pairs of files can be in one language, as in simplification; in a corpus it is the same text twice.
+    if source is not None and source == node.get("target") and node[TARGET] != PAIRS:
+        yield f"data.source and data.target are both {source!r}: they must be two languages"

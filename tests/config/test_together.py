@@ -1,0 +1,62 @@
+"""Keys that exclude or need each other are refused together, before PyTorch is imported."""
+
+import pytest
+
+from seqtrain.config.check import check
+from seqtrain.config.compose import compose
+from seqtrain.config.together import check_together
+from seqtrain.errors import UserError
+
+NODE = "{_target_: seqtrain.decoding.settings.Decoding, beam: 2, n_best: 3}"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["decoding.n_best=3"], "decoding.n_best=3 is more than decoding.beam=1"),
+        (["decoding=beam", "decoding.n_best=6"], "set decoding.beam=6"),
+        ([f"callbacks.bleu.decoding={NODE}"], "decoding.n_best=3 is more than decoding.beam=2"),
+        (["callbacks.clipping.value=1"], "callbacks.clipping.norm=1.0; set callbacks.clipping.norm=null too"),
+        (
+            ["callbacks.clipping.norm=null", "callbacks.clipping.per_parameter=true"],
+            "callbacks.clipping.per_parameter=true: needs a norm",
+        ),
+        (["trainer.gradient_clip_val=0.5"], "set callbacks.clipping.norm=0.5 in its place, or"),
+        (["optimizer=sgd", "optimizer.nesterov=true"], "set optimizer.momentum=0.9"),
+        (
+            ["optimizer=sgd", "optimizer.nesterov=true", "optimizer.momentum=0.9", "optimizer.dampening=0.1"],
+            "needs momentum and no dampening",
+        ),
+        (["data.source=en"], "data.source and data.target are both 'en'"),
+        (["data=multi30k", "data.target=de"], "data.source and data.target are both 'de'"),
+    ],
+)
+def test_what_does_not_go_together(overrides: list[str], message: str) -> None:
+    cfg = compose(overrides)
+    check(cfg)
+    with pytest.raises(UserError) as caught:
+        check_together(cfg)
+    assert message in str(caught.value)
+    assert caught.value.code == 2
+
+
+def test_all_is_said_at_once() -> None:
+    with pytest.raises(UserError) as caught:
+        check_together(compose(["data.source=en", "callbacks.clipping.value=1"]))
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["callbacks=none", "trainer.gradient_clip_val=1"],
+        ["~callbacks.clipping", "trainer.gradient_clip_val=1"],
+        ["callbacks.clipping.value=1", "callbacks.clipping.norm=null"],
+        ["optimizer=sgd", "optimizer.nesterov=true", "optimizer.momentum=0.9"],
+        ["decoding=beam", "decoding.n_best=5"],
+        ["data=pairs", "data.source=en", "data.target=en"],
+    ],
+)
+def test_what_goes_together(overrides: list[str]) -> None:
+    check_together(compose(overrides))
