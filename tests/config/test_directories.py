@@ -59,7 +59,7 @@ ATTACKS = [
     "++hydra={callbacks: {}}",
     "experiment=../../run/evil",
     "+experiment=[../../run/evil]",
-    "+experiment=/tmp/evil",
+    "+experiment=/anywhere/evil",
     "+experiment='.${oc.decode:.}/evil'",
 ]
 
