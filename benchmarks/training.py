@@ -22,7 +22,7 @@ from seqtrain.config.compose import compose
 from seqtrain.runs.checkpoints import AtomicCheckpointIO
 from seqtrain.runs.metrics import MetricsFile
 
-STEPS, ROUNDS = 30, 3
+STEPS, ROUNDS = 20, 3
 
 
 class Clock(pl.Callback):
