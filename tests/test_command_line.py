@@ -67,7 +67,7 @@ def test_help_lists_everything(seqtrain: Run, argv: list[str]) -> None:
             assert file.read_text().splitlines()[0].lstrip("# ") in done.stdout
     assert "  train " in done.stdout
     assert "optimizer=:" in done.stdout
-    assert after.ru_utime - before.ru_utime < 5  # without torch: seconds less on a machine that is not shared
+    assert after.ru_utime - before.ru_utime < 2
 
 
 def test_version(seqtrain: Run) -> None:
@@ -120,7 +120,8 @@ def test_mistakes_are_one_message_and_leave_nothing(
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     assert _nothing_written(tmp_path)
-    assert after.ru_utime - before.ru_utime < 5  # without torch: seconds less on a machine that is not shared
+    jobs = 2 if "-m" in argv else 1  # the sweeps here have two jobs, and each is composed
+    assert after.ru_utime - before.ru_utime < 2 * jobs
 
 
 def test_hydra_s_flags_work_without_torch(seqtrain: Run, tmp_path: Path) -> None:
