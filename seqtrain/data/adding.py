@@ -8,7 +8,7 @@ import torch
 
 from seqtrain.config.types import NonNegative, Positive
 from seqtrain.data.adding_generator import BASELINE, Additions, generate
-from seqtrain.data.corpora.base import SPLITS, Split, digest_of
+from seqtrain.data.corpora.base import Split, digest_of
 from seqtrain.data.loading import SequenceData
 from seqtrain.tasks.regression import Regression, RegressionBatch
 
@@ -56,30 +56,16 @@ class Adding(SequenceData):
         self.ranges["test"] = (test_min_length, test_max_length)
         self.corpus_seed = corpus_seed
         self._splits: dict[Split, Additions] = {}
-        self._digests: dict[Split, str] = {}
 
-    def setup(self, stage: str | None = None) -> None:
-        """Makes all splits, once."""
-        for split in SPLITS:
-            if split in self._splits:
-                continue
-            low, high = self.ranges[split]
-            made = generate(
-                split=split, size=self.sizes_asked[split], seed=self.corpus_seed, min_length=low, max_length=high
-            )
-            self._splits[split] = made
-            arrays = made.values.astype("<f4"), made.offsets.astype("<i8"), made.marked.astype("<i8")
-            self._digests[split] = digest_of(array.tobytes() for array in arrays)
-
-    @property
-    def fingerprint(self) -> str:
-        """sha256 (hex) of the sequences."""
-        return digest_of(f"{split} {digest}".encode() for split, digest in sorted(self._digests.items()))
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Sequences a split."""
-        return {split: len(made.sums) for split, made in self._splits.items()}
+    def open(self, split: Split) -> str:
+        """Makes a split; returns a digest of its sequences."""
+        low, high = self.ranges[split]
+        made = generate(
+            split=split, size=self.sizes_asked[split], seed=self.corpus_seed, min_length=low, max_length=high
+        )
+        self._splits[split] = made
+        arrays = made.values.astype("<f4"), made.offsets.astype("<i8"), made.marked.astype("<i8")
+        return digest_of(array.tobytes() for array in arrays)
 
     def save(self, directory: Path) -> None:
         """Nothing has to be kept with a run: numbers have no vocabulary."""

@@ -11,7 +11,7 @@ import torch
 
 from seqtrain.config.types import NonNegative, Positive, Range
 from seqtrain.data.corpora.babi import BabiFiles, Question
-from seqtrain.data.corpora.base import SPLITS, Split, digest_of
+from seqtrain.data.corpora.base import Split, digest_of
 from seqtrain.data.loading import SequenceData
 from seqtrain.data.vocabulary import VOCABULARY, read_vocabulary, write_vocabulary
 from seqtrain.errors import UserError
@@ -67,6 +67,10 @@ class Babi(SequenceData):
             size = max(1, len(read["train"]) // HELD_OUT)
             read["train"], read["val"] = read["train"][:-size], read["train"][-size:]
         self._questions = read
+        self._digests = {
+            split: digest_of(f"{q.story} {q.question} {q.answer}".encode() for q in questions)
+            for split, questions in read.items()
+        }
         if self._words is None:
             words = {w for q in read["train"] for sentence in (*q.story, q.question) for w in sentence}
             self._words, self._answers = sorted(words), sorted({q.answer for q in read["train"]})
@@ -85,21 +89,9 @@ class Babi(SequenceData):
         return Answering(vocabulary=vocabulary, answers=tuple(self._answers), sentences=self.sentences)
 
     @property
-    def fingerprint(self) -> str:
-        """sha256 (hex) of the questions with their stories and answers."""
-        return digest_of(
-            f"{split} {q.story} {q.question} {q.answer}".encode() for split in SPLITS for q in self._questions[split]
-        )
-
-    @property
     def tokenizer_hash(self) -> str:
         """sha256 (hex) of the vocabulary."""
         return digest_of([json.dumps([self._words, self._answers]).encode()])
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Questions a split."""
-        return {split: len(self._questions[split]) for split in SPLITS}
 
     def majority_error(self, split: Split) -> float:
         """The share of a split's questions that the training set's most frequent answer gets wrong."""
@@ -123,7 +115,7 @@ class Babi(SequenceData):
             raise UserError(
                 f"{directory / VOCABULARY} cannot be read: {error}", "It is broken or was cut off."
             ) from error
-        self._questions = {}
+        self._questions, self._digests = {}, {}
 
     def lengths(self, split: str) -> np.ndarray:
         """(questions,) words of the story and the question."""

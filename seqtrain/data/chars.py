@@ -71,7 +71,6 @@ class Chars(SequenceData):
         self._characters: str | None = None
         self._ids: dict[Split, np.ndarray] = {}
         self._streams: dict[Split, Streams] = {}
-        self._digests: dict[Split, str] = {}
 
     def setup(self, stage: str | None = None) -> None:
         """Reads or generates the texts of a stage (`fit`, `validate`, `test`), or all."""
@@ -80,10 +79,10 @@ class Chars(SequenceData):
         if self._characters is None:
             self._characters = "".join(sorted(set(texts.read("train"))))
         for split in STAGES.get(stage or "", texts.splits):
-            if split in texts.splits and split not in self._ids:
-                self._open(texts, split)
+            if split in texts.splits and split not in self._digests:
+                self._digests[split] = self._read(texts, split)
 
-    def _open(self, texts: Texts, split: Split) -> None:
+    def _read(self, texts: Texts, split: Split) -> str:
         text = texts.read(split)
         streams = self.batch_size
         if split == "train":
@@ -94,7 +93,6 @@ class Chars(SequenceData):
         ids = self.encode(text)
         self._streams[split] = Streams(characters=len(text), streams=streams, bptt=self.bptt)
         self._ids[split] = np.concatenate([np.array([NOTHING], dtype=ids.dtype), ids])
-        self._digests[split] = digest_of([text.encode()])
         self.unknown[split] = int((ids == UNKNOWN).sum())
         if self.unknown[split]:
             log.warning(
@@ -104,6 +102,7 @@ class Chars(SequenceData):
                 len(text),
                 " ".join(map(repr, sorted(set(text) - set(self.characters))[:10])),
             )
+        return digest_of([text.encode()])
 
     @property
     def characters(self) -> str:
@@ -117,11 +116,6 @@ class Chars(SequenceData):
         """As many classes as tokens: those of the training text, the unknown character and padding."""
         number = FIRST + len(self.characters)
         return Transduction(vocabulary=number, classes=number)
-
-    @property
-    def fingerprint(self) -> str:
-        """sha256 (hex) of the texts of the splits that are open."""
-        return digest_of(f"{split} {digest}".encode() for split, digest in sorted(self._digests.items()))
 
     @property
     def tokenizer_hash(self) -> str:
@@ -156,10 +150,6 @@ class Chars(SequenceData):
         """
         self._characters = "".join(load_vocabulary(directory))
         self._ids, self._streams, self._digests, self.unknown = {}, {}, {}, {}
-
-    def has(self, split: str) -> bool:
-        """Whether there is such a text."""
-        return split in self._ids
 
     def lengths(self, split: str) -> np.ndarray:
         """(segments,) characters a segment."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from seqtrain.data.corpora.base import SPLITS, Split, digest_of
+from seqtrain.data.corpora.base import Split, digest_of
 from seqtrain.data.loading import SequenceData
 from seqtrain.data.store import Ragged
 from seqtrain.data.vocabulary import load_vocabulary, save_vocabulary
@@ -45,23 +45,19 @@ class LabelledStrings(SequenceData):
         self._symbols = None if symbols is None else tuple(symbols)
         self._tokens: dict[Split, Ragged] = {}
         self._classes: dict[Split, np.ndarray] = {}
-        self._digests: dict[Split, str] = {}
 
     def strings(self, split: Split) -> tuple[Sequence[Sequence[str]], Sequence[int]]:
         """The strings of a split, or lists of their symbols, and their class ids."""
         raise NotImplementedError
 
-    def setup(self, stage: str | None = None) -> None:
-        """Makes all splits, once."""
-        for split in SPLITS:
-            if split in self._tokens:
-                continue
-            texts, classes = self.strings(split)
-            if self._symbols is None:
-                self._symbols = tuple(sorted({symbol for text in texts for symbol in text}))
-            self._tokens[split] = self.encode(texts)
-            self._classes[split] = np.asarray(classes, dtype=np.int64)
-            self._digests[split] = digest_of(json.dumps(part).encode() for part in ([*map(list, texts)], list(classes)))
+    def open(self, split: Split) -> str:
+        """Makes a split; returns a digest of its strings and their classes."""
+        texts, classes = self.strings(split)
+        if self._symbols is None:
+            self._symbols = tuple(sorted({symbol for text in texts for symbol in text}))
+        self._tokens[split] = self.encode(texts)
+        self._classes[split] = np.asarray(classes, dtype=np.int64)
+        return digest_of(json.dumps(part).encode() for part in ([*map(list, texts)], list(classes)))
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -76,19 +72,9 @@ class LabelledStrings(SequenceData):
         return Labelling(vocabulary=len(self.symbols) + 1, labels=self.labels)
 
     @property
-    def fingerprint(self) -> str:
-        """sha256 (hex) of the strings and their classes."""
-        return digest_of(f"{split} {digest}".encode() for split, digest in sorted(self._digests.items()))
-
-    @property
     def tokenizer_hash(self) -> str:
         """sha256 (hex) of the vocabulary."""
         return digest_of(symbol.encode() for symbol in self.symbols)
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Strings a split."""
-        return {split: len(tokens) for split, tokens in self._tokens.items()}
 
     def encode(self, texts: Sequence[Sequence[str]]) -> Ragged:
         """Ids of the symbols of strings.

@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from seqtrain.data.batching import BucketBatchSampler, EpochSampler
+from seqtrain.data.corpora.base import SPLITS, Split, digest_of
 from seqtrain.tasks.base import Batch
 
 Collate = Callable[[np.ndarray], Batch]
@@ -93,8 +94,8 @@ class BatchLoader:
 class SequenceData(pl.LightningDataModule):
     """A data module whose batches hold sequences of like length.
 
-    A subclass has the attributes `task`, `fingerprint` and `sizes`, and says in `lengths`, `trained_on` and `collate`
-    what its splits consist of.
+    A subclass has the attribute `task`, says in `open` or in `setup` where its splits come from, and in `lengths`,
+    `trained_on` and `collate` what they consist of.
 
     Args:
         batch_tokens: padded tokens a batch at most, counted on the longer side.
@@ -107,6 +108,27 @@ class SequenceData(pl.LightningDataModule):
     def __init__(self, *, batch_tokens: int, seed: int, num_workers: int) -> None:
         super().__init__()
         self.batch_tokens, self.seed, self.num_workers = batch_tokens, seed, num_workers
+        self._digests: dict[Split, str] = {}
+
+    def setup(self, stage: str | None = None) -> None:
+        """Opens all splits, once."""
+        for split in SPLITS:
+            if split not in self._digests:
+                self._digests[split] = self.open(split)
+
+    def open(self, split: Split) -> str:
+        """Reads or generates a split; returns a digest of its content."""
+        raise NotImplementedError
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 (hex) of the content of the splits that are open, whatever files it came from."""
+        return digest_of(f"{split} {digest}".encode() for split, digest in sorted(self._digests.items()))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Examples of every split that is open."""
+        return {split: len(self.lengths(split)) for split in self._digests}
 
     def lengths(self, split: str) -> np.ndarray:
         """(examples,) tokens an example of a split, as `batch_tokens` counts them."""
@@ -125,8 +147,8 @@ class SequenceData(pl.LightningDataModule):
         return np.arange(len(self.lengths("train")))
 
     def has(self, split: str) -> bool:
-        """Whether there is such a split."""
-        return True
+        """Whether there is such a split, and it is open."""
+        return split in self._digests
 
     def sampler(self, split: str, *, shuffle: bool, rank: int, world_size: int) -> EpochSampler:
         """The order of a split's batches.

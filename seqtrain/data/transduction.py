@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from seqtrain.data.corpora.base import SPLITS, Split, digest_of
+from seqtrain.data.corpora.base import Split, digest_of
 from seqtrain.data.loading import SequenceData
 from seqtrain.data.store import Ragged
 from seqtrain.data.vocabulary import VOCABULARY, read_vocabulary, write_vocabulary
@@ -38,23 +38,19 @@ class Transduced(SequenceData):
         self.symbols, self.answers = tuple(symbols), tuple(answers)
         self._tokens: dict[Split, Ragged] = {}
         self._asked: dict[Split, Ragged] = {}
-        self._digests: dict[Split, str] = {}
 
     def sequences(self, split: Split) -> tuple[Ragged, Ragged]:
         """Token ids of the sequences of a split, and class ids or `NOT_ASKED`, as many for each."""
         raise NotImplementedError
 
-    def setup(self, stage: str | None = None) -> None:
-        """Makes all splits, once."""
-        for split in SPLITS:
-            if split in self._tokens:
-                continue
-            tokens, targets = self.sequences(split)
-            self._tokens[split] = tokens
-            # Rows are padded with 0, so that is what NOT_ASKED has to be until then.
-            self._asked[split] = Ragged(targets.values - NOT_ASKED, targets.offsets)
-            arrays = tokens.values.astype("<i4"), targets.values.astype("<i4"), tokens.offsets.astype("<i8")
-            self._digests[split] = digest_of(array.tobytes() for array in arrays)
+    def open(self, split: Split) -> str:
+        """Makes a split; returns a digest of its sequences and their targets."""
+        tokens, targets = self.sequences(split)
+        self._tokens[split] = tokens
+        # Rows are padded with 0, so that is what NOT_ASKED has to be until then.
+        self._asked[split] = Ragged(targets.values - NOT_ASKED, targets.offsets)
+        arrays = tokens.values.astype("<i4"), targets.values.astype("<i4"), tokens.offsets.astype("<i8")
+        return digest_of(array.tobytes() for array in arrays)
 
     @property
     def task(self) -> Transduction:
@@ -62,19 +58,9 @@ class Transduced(SequenceData):
         return Transduction(vocabulary=len(self.symbols) + 1, classes=len(self.answers))
 
     @property
-    def fingerprint(self) -> str:
-        """sha256 (hex) of the sequences and their targets."""
-        return digest_of(f"{split} {digest}".encode() for split, digest in sorted(self._digests.items()))
-
-    @property
     def tokenizer_hash(self) -> str:
         """sha256 (hex) of the names of tokens and classes."""
         return digest_of([json.dumps(self._vocabulary()).encode()])
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Sequences a split."""
-        return {split: len(tokens) for split, tokens in self._tokens.items()}
 
     def save(self, directory: Path) -> None:
         """Writes the names of tokens and classes into a folder."""

@@ -113,11 +113,6 @@ class TranslationData(SequenceData):
         return digest_of(tokenizer.hash.encode() for tokenizer in self._require_tokenizers())
 
     @property
-    def fingerprint(self) -> str:
-        """sha256 (hex) of the sentences of the splits that are open, whatever files they came from."""
-        return digest_of(f"{split} {rows.facts['text']}".encode() for split, rows in sorted(self._rows.items()))
-
-    @property
     def sizes(self) -> dict[str, int]:
         """Sentence pairs a split; of the training split those that are trained on."""
         left_out = {"train": self.excluded}
@@ -169,11 +164,7 @@ class TranslationData(SequenceData):
             UserError: they are missing or broken.
         """
         self._tokenizers = _load_tokenizers(directory)
-        self._rows, self._sides, self._texts = {}, {}, {}
-
-    def has(self, split: str) -> bool:
-        """Whether the corpus has such a split."""
-        return split in self._rows
+        self._rows, self._sides, self._texts, self._digests = {}, {}, {}, {}
 
     def lengths(self, split: str) -> np.ndarray:
         """(pairs,) tokens of the longer side, end of sentence included."""
@@ -234,6 +225,7 @@ class TranslationData(SequenceData):
 
         key = key_of(content=corpus.digest(split), source=source.hash, target=target.hash)
         self._rows[split] = rows = Rows(entry(self.cache, key, tokenise))
+        self._digests[split] = rows.facts["text"]
         self._sides[split] = (rows.ragged("source"), rows.ragged("target"))
         if split == "train":
             self._count_excluded()
