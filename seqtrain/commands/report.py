@@ -126,7 +126,7 @@ def _figures(grouped: Sequence[Arm], study: Study, out: Path) -> list[str]:
             "gradient_flow.png",
             "steps back from the last",
             {
-                f"‖∂L/∂s$_t$‖, {when} of the training": lines(partial(Record.flow, kind="loss", last=last))
+                f"‖∂L/∂s$_t$‖, {when} of the training": {arm.label: _flows(arm, last=last) for arm in grouped}
                 for when, last in (("beginning", False), ("end", True))
             },
             {},
@@ -140,6 +140,13 @@ def _figures(grouped: Sequence[Arm], study: Study, out: Path) -> list[str]:
             draw(out / name, there, x=x, title=study.title, baselines=baselines, every=every)
             made.append(name)
     return made
+
+
+def _flows(arm: Arm, *, last: bool) -> list[Points]:
+    """The gradients of an arm's runs, as far back as all of them reach: measured sequences differ in length."""
+    flows = [flow for record in arm.records if (flow := record.flow("loss", last=last))]
+    reach = min((max(distance for distance, _ in flow) for flow in flows), default=0.0)
+    return [[(distance, norm) for distance, norm in flow if distance <= reach] for flow in flows]
 
 
 def _csv(grouped: Sequence[Arm]) -> str:

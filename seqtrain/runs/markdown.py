@@ -33,7 +33,9 @@ def number(value: float) -> str:
     if not math.isfinite(value):
         return str(value)
     size = abs(value)
-    return f"{value:.4f}" if 0.01 <= size < 10 or value == 0 else f"{value:.3g}" if size < 1000 else f"{value:,.0f}"
+    if 0.01 <= size < 10 or value == 0:
+        return f"{value:.4f}"
+    return f"{value:,.0f}" if 1000 <= size < 1e6 else f"{value:.3g}"
 
 
 def _with_spread(values: Sequence[float]) -> str:
