@@ -9,6 +9,9 @@ from torch.autograd.function import once_differentiable
 
 from seqtrain.layers.stepped import OverTime, SteppedLayer, at_ends
 
+CACHED = 1 << 16
+"""Numbers of one kind that the backward pass makes at once: as many steps' as stay in a processor's cache."""
+
 
 class _ResetBefore(torch.autograd.Function):
     """h_t for all t from input products and recurrent weights, with the gradient written by hand.
@@ -45,27 +48,38 @@ class _ResetBefore(torch.autograd.Function):
         T, B, H = candidate.shape
         dtype = gates.dtype
         before = h_TBH[:-1]
-        r, z = gates[..., :H].to(before.dtype), gates[..., H:].to(before.dtype)
-        n = candidate.to(before.dtype)
-        to_candidate = (1 - z) * (1 - n * n)
-        to_z = (before - n) * z * (1 - z)
-        to_r = before * r * (1 - r)
         dx = gates.new_empty(T, B, 3 * H)  # gradients before the sigmoids and the tanh: r, z, candidate
         Ug, Uc = U_GH.to(dtype).split([2 * H, H])
         dh = torch.zeros_like(h_TBH[0])
-        for t in range(T - 1, -1, -1):
-            dh = dh + dh_TBH[t]
-            dx_t = dx[t]
-            torch.mul(dh, to_candidate[t], out=dx_t[:, 2 * H :])
-            d_reset = dx_t[:, 2 * H :] @ Uc
-            torch.mul(d_reset, to_r[t], out=dx_t[:, :H])
-            torch.mul(dh, to_z[t], out=dx_t[:, H : 2 * H])
-            dh = (dh * z[t]).addcmul_(d_reset, r[t]).add_(dx_t[:, : 2 * H] @ Ug)
+        span = max(1, CACHED // dh.numel())
+        for end in range(T, 0, -span):
+            some = slice(max(0, end - span), end)
+            factors = _factors(before[some], gates[some], candidate[some])
+            for t, r, z, to_r, to_z, to_candidate in reversed(
+                list(zip(range(some.start, end), *(f.unbind(0) for f in factors), strict=True))
+            ):
+                dh += dh_TBH[t]
+                dx_t = dx[t]
+                torch.mul(dh, to_candidate, out=dx_t[:, 2 * H :])
+                d_reset = (dx_t[:, 2 * H :] @ Uc).to(dh.dtype)
+                torch.mul(d_reset, to_r, out=dx_t[:, :H])
+                torch.mul(dh, to_z, out=dx_t[:, H : 2 * H])
+                dh.mul_(z).addcmul_(d_reset, r).add_(dx_t[:, : 2 * H] @ Ug)
         flat = dx.view(T * B, 3 * H)
         dU_GH = torch.cat(
             [flat[:, : 2 * H].t() @ before.reshape(T * B, H).to(dtype), flat[:, 2 * H :].t() @ reset_h.view(T * B, H)]
         )
         return dx, dh, dU_GH.to(U_GH.dtype)
+
+
+def _factors(before: Tensor, gates: Tensor, candidate: Tensor) -> tuple[Tensor, ...]:
+    """r, z, and the derivatives of h by what goes into r, z and n, the first without U's part; of some steps."""
+    H = candidate.shape[-1]
+    r, z, n = (a.to(before.dtype) for a in (gates[..., :H], gates[..., H:], candidate))
+    rest = 1 - z
+    to_r = (1 - r).mul_(r).mul_(before)
+    to_z = (before - n).mul_(z).mul_(rest)
+    return r, z, to_r, to_z, rest.sub_(rest * n * n)
 
 
 class GRULayer(SteppedLayer):
