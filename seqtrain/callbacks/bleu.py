@@ -9,14 +9,21 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
-from sacrebleu import metrics as sacrebleu
 
 from seqtrain.callbacks.gathering import gathered
 from seqtrain.config.types import NonNegative
 from seqtrain.decoding.settings import Decoding
-from seqtrain.runs.files import write_text
+from seqtrain.errors import UserError
+from seqtrain.runs.files import write_json, write_text
+from seqtrain.runs.scores import METRICS, Score, buckets, by_length, draw_by_length, metric, score, words
 
 log = logging.getLogger(__name__)
+
+BUCKETS = 8
+"""Lengths are cut into so many buckets at most."""
+
+Row = tuple[str, str, str]
+"""Source, reference and hypothesis."""
 
 
 class BLEU(pl.Callback):
@@ -26,9 +33,13 @@ class BLEU(pl.Callback):
     time for checkpoints and early stopping to go by them. It runs whenever Lightning validates:
     `trainer.check_val_every_n_epoch`, `trainer.val_check_interval`.
 
-    The texts are saved in `hypotheses/`: `val-STEP.txt` of the best and of the last validation, `test.txt`, and
-    `.source.txt` and `.reference.txt` of both; `sacrebleu hypotheses/test.reference.txt -i hypotheses/test.txt`
-    gives the number that was logged.
+    Outside of training it also logs half the width of the 95 % bootstrap interval of each, `test/bleu_ci`, and BLEU and
+    chrF by the source sentence's length in words: `test_by_length/bleu_10-19`, `buckets.json` as `Buckets` writes it,
+    and a picture, `figures/bleu_by_length.png`, which W&B gets as `test/bleu_by_length`.
+
+    The texts are saved in `hypotheses/`: `val-STEP.txt` of the best and of the last validation of a training,
+    `test.txt` (or `val.txt`) of one outside of it, and `.source.txt` and `.reference.txt` of both;
+    `sacrebleu hypotheses/test.reference.txt -i hypotheses/test.txt` gives the number that was logged.
 
     The model has `translate(batch, decoding)`, the data module `target_tokenizer`, `sources(split)` and
     `references(split)`; batches have `index`, by which a sentence that two ranks were given counts once. On tasks
@@ -37,11 +48,16 @@ class BLEU(pl.Callback):
     Args:
         decoding: how to search; `None` is greedy.
         samples: rows of the table of source, reference and hypothesis in W&B.
-        save: whether the texts are saved.
+        save: whether texts, results by length and picture are saved.
+        resamples: of the bootstrap; 0 leaves the intervals out.
+        edges: the lengths that buckets begin at; `None` cuts their range into eight at most, of equal width.
         directory: the run's directory; `None` is the trainer's `default_root_dir`.
 
     Attributes:
         signatures: sacreBLEU's signature of every metric, from the first evaluation on.
+
+    Raises:
+        UserError: edges that do not ascend, or a single resample.
     """
 
     def __init__(
@@ -50,12 +66,20 @@ class BLEU(pl.Callback):
         decoding: Decoding | None = None,
         samples: NonNegative = 20,
         save: bool = True,
+        resamples: NonNegative = 1000,
+        edges: list[int] | None = None,
         directory: str | None = None,
     ) -> None:
         super().__init__()
+        if edges is not None and sorted(set(edges)) != list(edges):
+            raise UserError(f"callbacks.bleu.edges={edges}: must ascend", "Each is where a bucket begins.")
+        if resamples == 1:
+            raise UserError("callbacks.bleu.resamples=1: no interval can be found by it", "Allowed: 0, and 2 or more.")
         self.decoding = decoding or Decoding()
         self.samples = samples
         self.save = save
+        self.resamples = resamples
+        self.edges = edges
         self.directory = directory
         self.signatures: dict[str, str] = {}
         self._decoded: dict[int, str] = {}
@@ -114,33 +138,64 @@ class BLEU(pl.Callback):
         sources, references = data.sources(split), data.references(split)
         # A trainer with limited batches decodes a part of the split: everything else must be the same part.
         rows = [(_line(sources[i]), _line(references[i]), decoded[i]) for i in sorted(decoded)]
-        scores = self._score([row[2] for row in rows], [row[1] for row in rows])
-        for name, score in scores.items():
+        scores = self._score(rows, resamples=0 if trainer.state.fn == "fit" else self.resamples)
+        logged = {name: found.score for name, found in scores.items()}
+        logged |= {f"{name}_ci": found.ci for name, found in scores.items() if found.ci is not None}
+        for name, value in logged.items():
             # Every rank has gathered all texts, so every rank has the same number.
-            pl_module.log(f"{split}/{name}", score, prog_bar=name == "bleu", on_step=False, on_epoch=True, batch_size=1)
+            pl_module.log(f"{split}/{name}", value, prog_bar=name == "bleu", on_step=False, on_epoch=True, batch_size=1)
         if trainer.is_global_zero:
             if self.save:
-                self._write(trainer, split, rows, scores["bleu"])
+                self._write(trainer, split, rows, scores["bleu"].score)
             self._show(trainer, split, rows)
+        if trainer.state.fn != "fit":
+            self._by_length(trainer, pl_module, split, rows, scores["bleu"].score, lengths=[*map(words, sources)])
 
-    def _score(self, hypotheses: list[str], references: list[str]) -> dict[str, float]:
-        scores, signatures = {}, {}
-        metrics = {"bleu": sacrebleu.BLEU(), "bleu_lc": sacrebleu.BLEU(lowercase=True), "chrf": sacrebleu.CHRF()}
-        for name, metric in metrics.items():
-            scores[name] = float(metric.corpus_score(hypotheses, [references]).score)
-            signatures[name] = str(metric.get_signature())
+    def _score(self, rows: list[Row], *, resamples: int) -> dict[str, Score]:
+        hypotheses, references = [row[2] for row in rows], [row[1] for row in rows]
+        scores = {name: score(metric(name), hypotheses, references, resamples=resamples) for name in METRICS}
+        signatures = {name: found.signature for name, found in scores.items()}
         if not self.signatures:
             _announce(signatures)
         self.signatures = signatures
         return scores
 
-    def _write(self, trainer: pl.Trainer, split: str, rows: list[tuple[str, str, str]], bleu: float) -> None:
+    def _by_length(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        split: str,
+        rows: list[Row],
+        bleu: float,
+        *,
+        lengths: list[int],
+    ) -> None:
+        cut = buckets(lengths, number=BUCKETS, edges=self.edges)
+        if len(cut) < 2:
+            return
+        sources, references, hypotheses = zip(*rows, strict=True)
+        found = by_length(sources, references, hypotheses, cut, resamples=self.resamples)
+        for row in found:
+            for name in ("bleu", "bleu_ci", "chrf") if "bleu_ci" in row else ("bleu", "chrf"):
+                key = f"{split}_by_length/{name}_{row['low']}-{row['high']}"
+                pl_module.log(key, row[name], on_step=False, on_epoch=True, batch_size=1)
+        if not trainer.is_global_zero or not self.save:
+            return
+        folder = Path(self.directory or trainer.default_root_dir)
+        write_json(folder / ("buckets.json" if split == "test" else f"buckets-{split}.json"), {"length": found})
+        picture = folder / "figures" / ("bleu_by_length.png" if split == "test" else f"bleu_by_length-{split}.png")
+        draw_by_length(picture, found, whole=bleu, title=f"{type(pl_module).__name__}, {split}")
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_image(f"{split}/bleu_by_length", [str(picture)], step=_log_step(trainer))
+
+    def _write(self, trainer: pl.Trainer, split: str, rows: list[Row], bleu: float) -> None:
         folder = Path(self.directory or trainer.default_root_dir) / "hypotheses"
-        name = f"val-{trainer.global_step}.txt" if split == "val" else f"{split}.txt"
+        name = f"{split}-{trainer.global_step}.txt" if trainer.state.fn == "fit" else f"{split}.txt"
         columns = {f"{split}.source.txt": 0, f"{split}.reference.txt": 1, name: 2}
         for file, column in columns.items():
             write_text(folder / file, "".join(row[column] + "\n" for row in rows))
-        if split == "val" and trainer.state.fn == "fit":
+        if trainer.state.fn == "fit":
             self._keep(folder, name, bleu)
 
     def _keep(self, folder: Path, name: str, bleu: float) -> None:
@@ -153,7 +208,7 @@ class BLEU(pl.Callback):
             with contextlib.suppress(FileNotFoundError):
                 (folder / str(old)).unlink()
 
-    def _show(self, trainer: pl.Trainer, split: str, rows: list[tuple[str, str, str]]) -> None:
+    def _show(self, trainer: pl.Trainer, split: str, rows: list[Row]) -> None:
         count = min(self.samples, len(rows))
         chosen = [rows[i * len(rows) // count] for i in range(count)]
         for logger in trainer.loggers if chosen else ():

@@ -11,10 +11,8 @@ import torch
 from seqtrain.callbacks.gathering import gathered
 from seqtrain.config.types import Positive
 from seqtrain.errors import UserError
+from seqtrain.runs.cutting import Bucket, between, equal
 from seqtrain.runs.files import write_json
-
-Bucket = tuple[int, int]
-"""The lowest and the highest value that belong to a bucket."""
 
 
 class Buckets(pl.Callback):
@@ -138,18 +136,6 @@ class Buckets(pl.Callback):
         if attribute in self.edges:
             return between(self.edges[attribute], low, high)
         return equal(low, high, self.number)
-
-
-def equal(low: int, high: int, number: int) -> list[Bucket]:
-    """Buckets of one width, the last one maybe narrower, that cover the whole numbers from `low` to `high`."""
-    width = -(-(high - low + 1) // number)
-    return [(start, min(start + width - 1, high)) for start in range(low, high + 1, width)]
-
-
-def between(edges: list[int], low: int, high: int) -> list[Bucket]:
-    """Buckets that begin at `low` and at every edge above it, up to `high`."""
-    starts = [low, *(edge for edge in edges if low < edge <= high)]
-    return [(start, end - 1) for start, end in zip(starts, [*starts[1:], high + 1], strict=True)]
 
 
 def means(values: np.ndarray, metrics: Mapping[str, np.ndarray], buckets: list[Bucket]) -> Iterator[dict[str, Any]]:

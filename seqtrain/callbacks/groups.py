@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqtrain.layers.source_attention import SourceAttention
 from seqtrain.layers.stepped import RecurrentLayer
 
 GATES = {"RNN": ("h",), "GRU": ("r", "z", "n"), "LSTM": ("i", "f", "g", "o")}
@@ -27,6 +28,7 @@ class Groups:
         inputs: (H, I) views of what recurrent layers multiply inputs by, gate by gate.
         embeddings: (V, E) matrices.
         padding: embeddings, and a row of each that stands for padding.
+        attention: matrices and vectors that attention over a source is scored with.
         output: all other matrices and kernels, but for what else is inside of a `RecurrentLayer`: factors and scales
             that work only as it starts them.
         recurrent_biases: biases of modules that hold a recurrent matrix.
@@ -37,6 +39,7 @@ class Groups:
     inputs: Named = field(default_factory=list)
     embeddings: Named = field(default_factory=list)
     padding: list[tuple[Tensor, int]] = field(default_factory=list)
+    attention: Named = field(default_factory=list)
     output: Named = field(default_factory=list)
     recurrent_biases: Named = field(default_factory=list)
     biases: Named = field(default_factory=list)
@@ -59,6 +62,7 @@ def groups(model: nn.Module) -> Groups:
     taken = {id(p) for p in parameters if not p.requires_grad or _holds(p, recurrent)}
     _embeddings(modules, found, taken)
     _inputs(modules, parameters, found, taken)
+    _attention(modules, found, taken)
     holders = {id(m) for _, m in modules if any(_holds(p, recurrent) for p in m.parameters(recurse=False))}
     _others(modules, found, taken, holders)
     return found
@@ -88,6 +92,14 @@ def _inputs(
                 found.inputs.append((_join(prefix, name), view))
     starts = _starts(found.inputs)
     taken.update(id(p) for p in parameters if _holds(p, starts))
+
+
+def _attention(modules: list[tuple[str, nn.Module]], found: Groups, taken: set[int]) -> None:
+    for prefix, module in modules:
+        if isinstance(module, SourceAttention):
+            named = [(name, p) for name, p in module.named_parameters() if id(p) not in taken]
+            found.attention.extend((_join(prefix, name), p.detach()) for name, p in named)
+            taken.update(id(p) for _, p in named)
 
 
 def _others(modules: list[tuple[str, nn.Module]], found: Groups, taken: set[int], holders: set[int]) -> None:

@@ -21,6 +21,8 @@ class Initialisation(pl.Callback):
         identity     gain · I, and the biases of the same layers 0: the IRNN of Le 2015, arXiv:1504.00941
         xavier       U(−a, a), a = √(6 / (fan-in + fan-out)) (Glorot & Bengio 2010, equation 16)
         uniform      U(−bound, bound) (Sutskever 2014, arXiv:1409.3215, section 3.4: 0.08 for every parameter)
+        normal       N(0, deviation²) (Bahdanau 2014, arXiv:1409.0473, appendix B.1: 0.01)
+        bahdanau     the same place's start of additive attention: W_a, U_a from N(0, 0.001²), v_a = 0
 
     The gates of an LSTM or a GRU lie stacked in one parameter, (gates · H, H) or (gates · H, I). Each block of H rows
     is a matrix by itself: it is orthogonal or the identity, and its own H and I are fan-out and fan-in.
@@ -34,10 +36,12 @@ class Initialisation(pl.Callback):
         recurrent: the recurrent matrices' start.
         gain: the factor before Q or I.
         inputs: the start of the matrices that recurrent layers multiply their inputs by.
+        attention: the start of what attention is scored with.
         embeddings: the embeddings' start.
         output: the start of all other matrices, the output layer's and those between recurrent layers and it.
         biases: the start of the biases, those of normalisation layers excepted.
         bound: the largest number that `uniform` draws.
+        deviation: the standard deviation of what `normal` draws.
         forget_bias: what the LSTM's forget gates start with, whatever `biases` is (Jozefowicz 2015: 1); `None` leaves
             them.
 
@@ -50,11 +54,13 @@ class Initialisation(pl.Callback):
         *,
         recurrent: Literal["orthogonal", "identity", "xavier", "uniform"] | None = "orthogonal",
         gain: PositiveFloat = 1.0,
-        inputs: Literal["xavier", "uniform"] | None = None,
-        embeddings: Literal["xavier", "uniform"] | None = None,
-        output: Literal["xavier", "uniform"] | None = None,
+        inputs: Literal["xavier", "uniform", "normal"] | None = None,
+        embeddings: Literal["xavier", "uniform", "normal"] | None = None,
+        attention: Literal["bahdanau", "uniform"] | None = None,
+        output: Literal["xavier", "uniform", "normal"] | None = None,
         biases: Literal["zero", "uniform"] | None = None,
         bound: PositiveFloat = 0.08,
+        deviation: PositiveFloat = 0.01,
         forget_bias: float | None = 1.0,
     ) -> None:
         super().__init__()
@@ -62,9 +68,11 @@ class Initialisation(pl.Callback):
         self.gain = gain
         self.inputs = inputs
         self.embeddings = embeddings
+        self.attention = attention
         self.output = output
         self.biases = biases
         self.bound = bound
+        self.deviation = deviation
         self.forget_bias = forget_bias
         self.touched: list[tuple[str, tuple[int, ...]]] = []
         self._said: list[str] = []
@@ -98,6 +106,7 @@ class Initialisation(pl.Callback):
         self._set("embeddings", self.embeddings, found.embeddings)
         for matrix, row, kept in padding:
             matrix[row] = kept
+        self._set("attention", self.attention, found.attention)
         self._set("output", self.output, found.output)
         self._set("biases", self.biases, found.biases)
         self._set("recurrent biases", "zero" if self.recurrent == "identity" else self.biases, found.recurrent_biases)
@@ -111,7 +120,9 @@ class Initialisation(pl.Callback):
             wide = torch.promote_types(tensor.dtype, torch.float32)
             tensor.copy_(self._drawn(start, torch.empty(tensor.shape, dtype=wide, device=tensor.device)))
         gain, bound = f" (gain {self.gain:g})", f" (±{self.bound:g})"
-        option = {"orthogonal": gain, "identity": gain, "uniform": bound}.get(start, "")
+        deviation = f" (σ {self.deviation:g})"
+        options = {"orthogonal": gain, "identity": gain, "uniform": bound, "normal": deviation}
+        option = options.get(start, "")
         self._note(f"{group} {start}{option}", named)
 
     def _drawn(self, start: str, empty: Tensor) -> Tensor:
@@ -124,6 +135,10 @@ class Initialisation(pl.Callback):
                 return torch.nn.init.xavier_uniform_(empty)
             case "uniform":
                 return torch.nn.init.uniform_(empty, -self.bound, self.bound)
+            case "normal":
+                return torch.nn.init.normal_(empty, std=self.deviation)
+            case "bahdanau" if empty.ndim > 1:
+                return torch.nn.init.normal_(empty, std=0.001)
             case _:
                 return empty.zero_()
 

@@ -2,8 +2,9 @@
 
   python -m seqtrain evaluate run=RUN [KEY=VALUE ...]
 
-  run=RUN                       the run's directory, as training printed it; needed
-  checkpoint=best|last|PATH     which weights; best without it
+  run=RUN                       the run's directory, as training printed it; needed; RUN,RUN is an ensemble
+  checkpoint=best|last|averaged|PATH
+                                which weights; best without it
   split=test|val                what is measured; test without it
   data=NAME, data.KEY=VALUE     another data set of the same task, or another test set: data.test=test_2017_flickr
   decoding=NAME, decoding.KEY=VALUE
@@ -53,8 +54,10 @@ def main(argv: list[str]) -> int:
 def evaluate(chosen: Chosen, decoding: "Decoding", stage: str) -> dict[str, Any]:
     """Measures a run's checkpoint on a split (`test`, `val`); keeps what it finds and returns it."""
     # What takes seconds to import comes after all that could have been wrong with the arguments.
+    from seqtrain.callbacks.attention_maps import AttentionMaps
     from seqtrain.callbacks.bleu import BLEU
     from seqtrain.commands.train import quieten_lightning
+    from seqtrain.decoding.positions import check_data
     from seqtrain.runs.loading import load
 
     quieten_lightning()
@@ -62,16 +65,19 @@ def evaluate(chosen: Chosen, decoding: "Decoding", stage: str) -> dict[str, Any]
     loaded.data.setup("test" if stage == "test" else "validate")
     if not loaded.data.has(stage):
         raise UserError(f"the data has no {stage} split", "Evaluate another: split=val or split=test.")
+    check_data(loaded.data, loaded.model.network, (stage,))
     directory = folder(loaded, decoding, stage)
     bleu = BLEU(decoding=decoding, directory=str(directory))
-    found = _measured(loaded, stage, directory, bleu)
+    maps = AttentionMaps(decoding=decoding, directory=str(directory))
+    found = _measured(loaded, stage, directory, [bleu, maps])
     results = {
         "run": str(shown(loaded.run.directory)),
         "checkpoint": loaded.checkpoint.name,
         "step": loaded.step,
+        **({"ensemble": [[str(shown(file)), step] for file, step in loaded.others]} if loaded.others else {}),
         "split": stage,
         "data": {"fingerprint": loaded.data.fingerprint, "sizes": loaded.data.sizes},
-        "metrics": {key: round(value, 4) for key, value in sorted(found.items())},
+        "metrics": {key: round(value, 4) for key, value in sorted(found.items()) if "_by_" not in key},
     }
     if bleu.signatures:
         results |= {"decoding": vars(decoding), "signatures": bleu.signatures}
@@ -82,7 +88,7 @@ def evaluate(chosen: Chosen, decoding: "Decoding", stage: str) -> dict[str, Any]
 def folder(loaded: "Loaded", decoding: "Decoding", stage: str) -> Path:
     """Where an evaluation is kept.
 
-    The name tells data set, split, checkpoint and beam, and ends in a hash of everything else that the result depends
+    The name tells data set, split, checkpoint and search, and ends in a hash of everything else that the result depends
     on, so that two evaluations share a folder only if one repeats the other.
     """
     run, weights = loaded.run.directory, loaded.checkpoint.resolve()
@@ -90,23 +96,30 @@ def folder(loaded: "Loaded", decoding: "Decoding", stage: str) -> Path:
     parts = {
         "data": loaded.data.fingerprint,
         "decoding": vars(decoding),
-        # Within the run, so that a run that was moved finds its evaluations again.
-        "checkpoint": str(weights.relative_to(run) if weights.is_relative_to(run) else weights),
+        "checkpoint": _within(run, weights),
         "step": loaded.step,
+        "others": [(_within(run, file.resolve()), step) for file, step in loaded.others],
         "trainer": {key: value for key, value in trainer.items() if key not in CHANGES_NOTHING},
     }
     identity = digest_of([json.dumps(parts, sort_keys=True).encode()])[:8]
     data = type(loaded.data).__name__.lower()
-    return run / "evaluations" / f"{data}-{stage}-{weights.stem}-beam{decoding.beam}-{identity}"
+    which = f"ensemble{1 + len(loaded.others)}" if loaded.others else weights.stem
+    how = "sample" if decoding.sample else f"beam{decoding.beam}"
+    return run / "evaluations" / f"{data}-{stage}-{which}-{how}-{identity}"
 
 
-def _measured(loaded: "Loaded", stage: str, directory: Path, bleu: Any) -> dict[str, float]:
+def _within(run: Path, weights: Path) -> str:
+    """A checkpoint's path in the run, so that a run that was moved finds its evaluations again."""
+    return str(weights.relative_to(run) if weights.is_relative_to(run) else weights)
+
+
+def _measured(loaded: "Loaded", stage: str, directory: Path, callbacks: list[Any]) -> dict[str, float]:
     from seqtrain.callbacks.progress import Progress
 
     trainer = build(
         loaded.config.trainer,
         "trainer",
-        callbacks=[bleu, Progress()],
+        callbacks=[*callbacks, Progress()],
         logger=False,
         default_root_dir=str(directory),
         use_distributed_sampler=False,

@@ -85,7 +85,8 @@ def _shown(records: Sequence[Record], metric: str | None) -> Study:
             f"metric={metric}: no run has that result{did_you_mean(metric, there)}",
             f"There are: {', '.join(there) or 'none'}.",
         )
-    metrics = study.metrics or [name for name in there if name.startswith("test/")] or there
+    scores = [name for name in there if not name.endswith("_ci")]
+    metrics = study.metrics or [name for name in scores if name.startswith("test/")] or scores
     if metric is not None:
         metrics = [metric, *(name for name in metrics if name != metric)]
     first = metrics[0].rpartition("/")[2] if metrics else ""

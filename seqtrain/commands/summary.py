@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+STAGES = {"val": "validation", "test": "test", "averaged": "averaged"}
+"""The columns of the results: the beginning of a result's name, and what stands above it."""
+
 
 def beginning(config: DictConfig, model: "SequenceModel", data: Any, record: Run, *, device: str) -> None:
     """Model, parameters, data, device and run directory, a line each."""
@@ -30,8 +33,7 @@ def beginning(config: DictConfig, model: "SequenceModel", data: Any, record: Run
 
 def ending(results: dict[str, float], record: Run, task: "Task") -> None:
     """A table of the results, and the commands that go on from here."""
-    names = sorted({name.split("/", 1)[1] for name in results if name.startswith(("val/", "test/"))})
-    lines = [f"{'':14}{'validation':>12}{'test':>12}", *(_row(name, results) for name in names)]
+    lines = tabulated(results)
     for best in (name for name in results if name.startswith("best/")):
         lines.append(
             f"{best.replace('/', ' ', 1)} {results[best]:.4g}: tested is its checkpoint; "
@@ -44,15 +46,27 @@ def ending(results: dict[str, float], record: Run, task: "Task") -> None:
     log.info("\n".join(lines))
 
 
+def tabulated(results: dict[str, float]) -> list[str]:
+    """The lines of a table of metrics: a column for validation, test and, where they were tested, averaged weights."""
+    stages = [stage for stage in STAGES if stage != "averaged" or any(name.startswith(stage) for name in results)]
+    names = sorted({name.partition("/")[2] for name in results if name.partition("/")[0] in stages})
+    head = f"{'':14}" + "".join(f"{STAGES[stage]:>16}" for stage in stages)
+    return [head, *(_row(name, results, stages) for name in names if not name.endswith("_ci"))]
+
+
 def shown(path: Path) -> Path:
     """A path as the user would type it: relative to where they are, if it is below."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _row(name: str, results: dict[str, float]) -> str:
-    columns = (results.get(f"{stage}/{name}") for stage in ("val", "test"))
-    return f"{name:14}" + "".join(f"{'' if value is None else f'{value:.4g}':>12}" for value in columns)
+def _row(name: str, results: dict[str, float], stages: list[str]) -> str:
+    """A metric's values; with half the width of the 95 % interval where there is one."""
+    cells = []
+    for stage in stages:
+        value, ci = results.get(f"{stage}/{name}"), results.get(f"{stage}/{name}_ci")
+        cells.append("" if value is None else f"{value:.4g}" if ci is None else f"{value:.4g} ± {ci:.2g}")
+    return f"{name:14}" + "".join(f"{cell:>16}" for cell in cells)
 
 
 def _sizes(sizes: dict[str, int]) -> str:

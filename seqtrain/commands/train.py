@@ -16,9 +16,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
+from seqtrain.callbacks.averaging import Averaging
 from seqtrain.commands.summary import beginning, ending
 from seqtrain.config.allow import build, build_all, to_plain
 from seqtrain.config.directories import AUTO, find_resumed
+from seqtrain.decoding.positions import check_data
 from seqtrain.errors import InterruptionError, UserError
 from seqtrain.models.base import SequenceModel
 from seqtrain.runs.checkpoints import AtomicCheckpointIO
@@ -155,6 +157,7 @@ def fit_and_test(
     """The training and the test, and what is shown before and after."""
     pl.seed_everything(config.seed)
     model: SequenceModel = build(config.model, "model", task=data.task)
+    check_data(data, model.network, ("train", "val", "test"))
     model.optimize_with(
         lambda parameters: build(config.optimizer, "optimizer", params=parameters),
         build(config.scheduler, "scheduler") if config.scheduler else None,
@@ -197,6 +200,7 @@ def _results(
     if best is not None and best.best_model_score is not None:
         results[f"best/{best.monitor}"] = float(best.best_model_score)
     results |= test(trainer, model, data)
+    results |= test_averaged(trainer, model, data, record)
     if trainer.is_global_zero:
         ending(results, record, data.task)
     return results
@@ -224,6 +228,34 @@ def test(trainer: pl.Trainer, model: SequenceModel, data: Any) -> dict[str, floa
     path = best if best and Path(best).exists() else None
     trainer.test(model, datamodule=data, ckpt_path=path, weights_only=True, verbose=False)
     return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+
+
+def test_averaged(trainer: pl.Trainer, model: SequenceModel, data: Any, record: Run) -> dict[str, float]:
+    """Test metrics of the averaged weights, `averaged/NAME`, where the callback `averaging` has written them.
+
+    What callbacks write goes to `averaged/` in the run's directory, so that nothing of the best checkpoint's test is
+    overwritten; loggers get the metrics by these names.
+    """
+    trainer.strategy.barrier()  # one rank has written them
+    paths = [callback.path(trainer) for callback in trainer.callbacks if isinstance(callback, Averaging)]  # type: ignore[attr-defined]
+    if not data.has("test") or not any(path.exists() for path in paths):
+        return {}
+    placed: list[Any] = [callback for callback in trainer.callbacks if hasattr(callback, "directory")]  # type: ignore[attr-defined]
+    before = [callback.directory for callback in placed]
+    loggers, trainer.loggers = trainer.loggers, []
+    try:
+        for callback in placed:
+            callback.directory = str(record.directory / "averaged")
+        trainer.test(model, datamodule=data, ckpt_path=paths[0], weights_only=True, verbose=False)
+    finally:
+        trainer.loggers = loggers
+        for callback, directory in zip(placed, before, strict=True):
+            callback.directory = directory
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+    found = {f"averaged/{name.partition('/')[2]}": value for name, value in metrics.items()}
+    for logger in loggers:
+        logger.log_metrics(found, step=trainer.global_step)
+    return found
 
 
 def _command() -> str:

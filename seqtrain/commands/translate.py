@@ -2,13 +2,16 @@
 
   python -m seqtrain translate run=RUN [--input FILE] [--output FILE] [--n-best N] [KEY=VALUE ...]
 
-  run=RUN                       the directory of a run that was trained to translate; needed
+  run=RUN                       the directory of a run that was trained to translate; needed; RUN,RUN is an ensemble
   --input FILE                  UTF-8 text, a sentence a line; standard input without it
   --output FILE                 written when all is translated; standard output without it
   --n-best N                    N rows a line: its number, the score and the translation, with tabs between
-  checkpoint=best|last|PATH     which weights; best without it
+  checkpoint=best|last|averaged|PATH
+                                which weights; best without it; best,last is an ensemble
   decoding=NAME, decoding.KEY=VALUE
                                 another search: decoding=beam decoding.beam=10; the beam is at least N
+  decoding.too_long=refuse|split
+                                what happens to a line that is longer than the model's positions
   data.KEY=VALUE                data.batch_tokens=1024 for less memory
   trainer.accelerator=cpu       no GPU; without it one is used if the run's trainer may and there is one
 
@@ -19,6 +22,7 @@ import logging
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
@@ -27,6 +31,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from seqtrain.config.allow import build, to_plain
 from seqtrain.config.arguments import split
 from seqtrain.data.lines import decoded
+from seqtrain.decoding.positions import pieces, positions, refuse_longer
 from seqtrain.decoding.settings import Decoding, Hypothesis
 from seqtrain.errors import UserError
 from seqtrain.runs.chosen import choose
@@ -35,9 +40,12 @@ from seqtrain.runs.files import write_text
 if TYPE_CHECKING:
     from seqtrain.runs.loading import Loaded
 
+Translated = tuple[Hypothesis, str]
+
 AT_ONCE = 512
 """Lines that are read, sorted by length and translated together."""
 OPTIONS = {"--input": str, "--output": str, "--n-best": int}
+STDIN = "standard input"
 
 
 def main(argv: list[str]) -> int:
@@ -57,14 +65,15 @@ def main(argv: list[str]) -> int:
         sys.stdout.reconfigure(encoding="utf-8")  # as the input is, whatever the terminal's language
     with _open(options["input"]) if "input" in options else nullcontext(sys.stdin.buffer) as source:
         # What takes seconds to import comes after all that could have been wrong with the arguments.
-        from seqtrain.runs.loading import load
+        from seqtrain.runs.loading import device_of, load
 
         loaded = load(chosen)
-        loaded.model.to(_device(loaded))
+        loaded.model.to(device_of(loaded))
         if "input" not in options and sys.stdin.isatty():
             _converse(loaded, decoding, n_best)
             return 0
-        translated = _rows(loaded, decoding, n_best, decoded(source, options.get("input", "standard input")))
+        name = options.get("input", STDIN)
+        translated = _rows(loaded, decoding, n_best, decoded(source, name), name)
         if "output" in options:
             write_text(Path(options["output"]), "".join(f"{row}\n" for row in translated))
             return 0
@@ -73,42 +82,82 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def translate(loaded: "Loaded", decoding: Decoding, texts: list[str]) -> list[list[tuple[Hypothesis, str]]]:
-    """The n best hypotheses of every text, each with its detokenised text; an empty text has only the empty one."""
-    nothing = Hypothesis([], 0.0, 0.0)
-    found: list[list[tuple[Hypothesis, str]]] = [[(nothing, "")]] * len(texts)
-    places = [place for place, text in enumerate(texts) if text.strip()]
+def translate(
+    loaded: "Loaded", decoding: Decoding, texts: list[str], *, name: str = "the text", first: int = 1
+) -> list[list[Translated]]:
+    """The n best hypotheses of every text, each with its detokenised text; an empty text has only the empty one.
+
+    Args:
+        loaded: the model and its tokenizers.
+        decoding: how to search, and what to do with texts that are too long for the model.
+        texts: a line each.
+        name: of the file, for messages.
+        first: the number of the first line, from 1; what a line samples depends on its number.
+
+    Raises:
+        UserError: a line is longer than the model's positions, and `decoding.too_long` is `refuse`.
+    """
+    parts = [_parts(loaded, decoding, text, name, number) for number, text in enumerate(texts, first)]
+    # A line's number, from 0 as in a data set, and apart from it which piece of the line it is.
+    numbers = [(line, piece) for line, texts_of in enumerate(parts) for piece in range(len(texts_of))]
+    found: list[list[list[Translated]]] = [[[] for _ in texts_of] for texts_of in parts]
     target = loaded.data.target_tokenizer
-    for batch in loaded.data.batches([texts[place] for place in places]):
-        translated = loaded.model.translate(batch.to(loaded.model.device), decoding)
-        for index, hypotheses in zip(batch.index.tolist(), translated, strict=True):
-            found[places[index]] = [(h, target.decode(h.tokens)) for h in hypotheses]
+    for batch in loaded.data.batches([parts[line][piece] for line, piece in numbers]):
+        places = [numbers[place] for place in batch.index.tolist()]
+        own = batch.index.new_tensor([line + first - 1 + (piece << 40) for line, piece in places])
+        translated = loaded.model.translate(replace(batch, index=own).to(loaded.model.device), decoding)
+        for (line, piece), hypotheses in zip(places, translated, strict=True):
+            found[line][piece] = [(h, target.decode(h.tokens)) for h in hypotheses]
+    return [_joined(of_line, decoding) for of_line in found]
+
+
+def _parts(loaded: "Loaded", decoding: Decoding, text: str, name: str, number: int) -> list[str]:
+    """What is translated of a line: nothing of an empty one, as a rule the line, of one that is too long its pieces."""
+    if not text.strip():
+        return []
+    limit, tokenizer = positions(loaded.model.network), loaded.data.source_tokenizer
+    if limit is None:
+        return [text]
+    if decoding.too_long == "split":
+        return pieces(text, lambda piece: len(tokenizer.encode(piece)) < limit)
+    hint = "Split it: with decoding.too_long=split its sentences are translated one by one, and joined again."
+    refuse_longer([len(tokenizer.encode(text)) + 1], limit, name, hint, first=number)
+    return [text]
+
+
+def _joined(parts: list[list[Translated]], decoding: Decoding) -> list[Translated]:
+    """The hypotheses of a line's pieces, one behind the other: the best ones, the second best ones, and so on."""
+    if not parts:
+        return [(Hypothesis([], 0.0, 0.0), "")]
+    if len(parts) == 1:
+        return parts[0]
+    found = []
+    for row in zip(*parts, strict=False):  # of a piece, fewer may have been found
+        tokens = [token for hypothesis, _ in row for token in hypothesis.tokens]
+        log_probability = sum(hypothesis.log_probability for hypothesis, _ in row)
+        score = log_probability / (len(tokens) + len(row)) ** decoding.length_penalty
+        found.append((Hypothesis(tokens, log_probability, score), " ".join(text for _, text in row if text)))
     return found
 
 
 def _decoding(settings: dict[str, Any], n_best: int) -> Decoding:
     """The run's search with as many results as rows are to be written for a line, in a beam that holds them."""
-    made: Decoding = build({**settings, "n_best": n_best, "beam": max(settings.get("beam", 1), n_best)}, "decoding")
+    beam = settings.get("beam", 1) if settings.get("sample") else max(settings.get("beam", 1), n_best)
+    made: Decoding = build({**settings, "n_best": n_best, "beam": beam}, "decoding")
     return made
 
 
-def _device(loaded: "Loaded") -> str:
-    import torch
-
-    may = loaded.config.trainer.get("accelerator", "auto") in ("auto", "gpu", "cuda")
-    return "cuda" if may and torch.cuda.is_available() else "cpu"
-
-
-def _rows(loaded: "Loaded", decoding: Decoding, n_best: int | None, lines: Iterable[str]) -> Iterator[str]:
-    lines = iter(lines)
-    number = unknown = 0
+def _rows(
+    loaded: "Loaded", decoding: Decoding, n_best: int | None, lines: Iterable[str], name: str, first: int = 1
+) -> Iterator[str]:
+    lines, tokenizer = iter(lines), loaded.data.source_tokenizer
+    number, unknown = first, 0
     while texts := list(islice(lines, AT_ONCE)):
-        tokenizer = loaded.data.source_tokenizer
-        unknown += sum(tokenizer.unknown_count(tokenizer.encode(text)) for text in texts)
-        for hypotheses in translate(loaded, decoding, texts):
-            number += 1
+        unknown += sum(tokenizer.unknown_count(ids) for ids in tokenizer.encode_all(texts))
+        for hypotheses in translate(loaded, decoding, texts, name=name, first=number):
             for hypothesis, text in hypotheses:
                 yield text if n_best is None else f"{number}\t{hypothesis.score:.4f}\t{text}"
+            number += 1
     if unknown:
         print(f"seqtrain: {unknown} tokens of the input are unknown to the tokenizer", file=sys.stderr)
 
@@ -116,14 +165,20 @@ def _rows(loaded: "Loaded", decoding: Decoding, n_best: int | None, lines: Itera
 def _converse(loaded: "Loaded", decoding: Decoding, n_best: int | None) -> None:
     config = loaded.config.data
     print(f"{config.get('source')} → {config.get('target')}; a sentence a line, Ctrl-D ends.", file=sys.stderr)
+    number = 0
     while True:
         try:
             text = input("> ")
+            number += 1
+            for row in _rows(loaded, decoding, n_best, [text], STDIN, number):
+                print(row)
         except EOFError:
             print()
             return
-        for row in _rows(loaded, decoding, n_best, [text]):
-            print(row)
+        except UnicodeDecodeError:
+            print("seqtrain: that is not UTF-8", file=sys.stderr)
+        except UserError as error:  # one sentence is refused, the conversation goes on
+            print(f"seqtrain: {error}", file=sys.stderr)
 
 
 def _open(path: str) -> BinaryIO:

@@ -1,18 +1,22 @@
 """Splits a command's arguments into overrides (`key=value`) and options (`--name value`)."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from seqtrain.config.names import did_you_mean
 from seqtrain.errors import UserError
 
 
-def split(argv: Sequence[str], flags: Mapping[str, type]) -> tuple[list[str], dict[str, Any]]:
+def split(
+    argv: Sequence[str], flags: Mapping[str, type], *, words: list[str] | None = None
+) -> tuple[list[str], dict[str, Any]]:
     """Overrides and options of a command line, in any order.
 
     Args:
         argv: arguments after the command's name.
         flags: option, as `--n-best`, to the type of its value; `bool` options take no value.
+        words: where words that are neither are added, of a command that takes such and no overrides.
 
     Returns:
         The overrides as written, and the options that were given, by name with underscores (`n_best`).
@@ -22,10 +26,13 @@ def split(argv: Sequence[str], flags: Mapping[str, type]) -> tuple[list[str], di
     """
     overrides: list[str] = []
     options: dict[str, Any] = {}
-    words = iter(argv)
-    for word in words:
+    rest = iter(argv)
+    for word in rest:
         if not word.startswith("-"):
-            overrides.append(_override(word))
+            if words is None:
+                overrides.append(_override(word))
+            else:
+                words.append(word)
             continue
         flag, equals, value = word.partition("=")
         if flag not in flags:
@@ -36,7 +43,7 @@ def split(argv: Sequence[str], flags: Mapping[str, type]) -> tuple[list[str], di
                 raise UserError(f"{word}: {flag} takes no value")
             options[_name(flag)] = True
         else:
-            options[_name(flag)] = _value(flag, value if equals else next(words, None), kind)
+            options[_name(flag)] = _value(flag, value if equals else next(rest, None), kind)
     return overrides, options
 
 
@@ -46,6 +53,13 @@ def take(overrides: Sequence[str], key: str) -> tuple[str | None, list[str]]:
     values = [override.removeprefix(prefix) for override in overrides if override.startswith(prefix)]
     rest = [override for override in overrides if not override.startswith(prefix)]
     return (values[-1] if values else None), rest
+
+
+def several(value: str) -> list[str]:
+    """The values that commas separate, `a,b`; a path that is there as it stands, commas and all, is one."""
+    if "," not in value or Path(value).exists():
+        return [value]
+    return [part for part in value.split(",") if part] or [value]
 
 
 def _name(flag: str) -> str:

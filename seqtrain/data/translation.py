@@ -131,23 +131,26 @@ class TranslationData(SequenceData):
         """Target sentences of a split, raw, in file order."""
         return self._text(split, "target_text")
 
-    def batches(self, texts: Sequence[str]) -> Iterator[TranslationBatch]:
-        """Batches of new source sentences, longest first.
+    def batches(self, texts: Sequence[str], targets: Sequence[str] | None = None) -> Iterator[TranslationBatch]:
+        """Batches of new source sentences, longest first, with given translations or without.
 
-        `index` holds the sentences' places in `texts`, and `target` only `BOS`.
+        `index` holds the sentences' places in `texts`; without `targets`, `target` holds only `BOS`.
         """
         if not texts:
             return
         rows = Ragged.of(self.source_tokenizer.encode_all(texts))
-        for index in BucketBatchSampler(
-            lengths=rows.lengths + 1, batch_tokens=self.batch_tokens, shuffle=False
-        ).batches(0):
+        right = Ragged.of(self.target_tokenizer.encode_all(targets)) if targets is not None else None
+        lengths = rows.lengths if right is None else np.maximum(rows.lengths, right.lengths)
+        for index in BucketBatchSampler(lengths=lengths + 1, batch_tokens=self.batch_tokens, shuffle=False).batches(0):
+            some = torch.from_numpy(index)
             yield TranslationBatch(
-                index=torch.from_numpy(index),
+                index=some,
                 source=torch.from_numpy(rows.padded(index, after=EOS)),
                 source_lengths=torch.from_numpy(rows.lengths[index] + 1),
-                target=torch.full((len(index), 1), BOS),
-                target_lengths=torch.zeros(len(index), dtype=torch.long),
+                target=torch.full((len(index), 1), BOS)
+                if right is None
+                else torch.from_numpy(right.padded(index, before=BOS, after=EOS)),
+                target_lengths=torch.zeros_like(some) if right is None else torch.from_numpy(right.lengths[index] + 1),
             )
 
     def save(self, directory: Path) -> None:

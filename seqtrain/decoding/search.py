@@ -1,12 +1,14 @@
-"""Greedy and beam search: one loop for every decoder."""
+"""Greedy search, beam search and sampling: one loop for every decoder."""
 
 import math
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from seqtrain.decoding.candidates import Candidates, best, ending
+from seqtrain.decoding.sampling import Draws
 from seqtrain.decoding.settings import Decoding, Hypothesis
 
 
@@ -31,135 +33,141 @@ def search(
     bos: int,
     eos: int,
     never: list[int],
+    numbers: Tensor | None = None,
 ) -> list[list[Hypothesis]]:
-    """The best hypotheses of every sentence, best first.
+    """The best hypotheses of every sentence, best first; or its samples, in the order of their numbers.
 
     A sentence leaves the batch once `beam` of its hypotheses have ended and no open one has, as it stands, a better
-    score than the worst of these. So what is found for it depends on nothing else in the batch, and no time is spent on
-    finished rows. A hypothesis that reaches `max_length` is ended there, and the end counts with its probability. Where
-    nothing has a probability, as in a model that diverged to NaN, the only hypothesis is the empty one, of score -inf.
+    score than the worst of these (with `early_stopping`, once `beam` have ended); a sample, once it has ended. So what
+    is found for it depends on nothing else in the batch, and no time is spent on finished rows. A hypothesis that
+    reaches `max_length` is ended there, and the end counts with its probability. Where nothing has a probability, as in
+    a model that diverged to NaN, the only hypothesis is the empty one, of score -inf.
 
     Args:
         decoder: see `StepDecoder`.
         memory: what the decoder starts from.
-        sentences: number of sentences R in `memory`.
+        sentences: number of sentences in `memory`.
         device: where the decoder computes.
-        settings: beam, number of results, length penalty, longest hypothesis.
+        settings: how to search, how many results, the longest hypothesis.
         bos: the token that starts a hypothesis.
         eos: the token that ends it.
         never: tokens that are never written.
+        numbers: (sentences,) what a sentence's draws depend on besides the seed; its place here without them.
     """
-    K = settings.beam
+    samples = settings.n_best if settings.sample else 1
     state = decoder.init_state(memory)
-    if K > 1:
-        state = decoder.reorder_state(state, torch.arange(sentences, device=device).repeat_interleave(K))
-    found: list[list[Hypothesis]] = [[] for _ in range(sentences)]
-    beams = _Beams.first(sentences, K, bos, device)
+    if samples > 1:  # each is searched for as a sentence of its own, with a beam of one
+        state = decoder.reorder_state(state, torch.arange(sentences, device=device).repeat_interleave(samples))
+    draws = Draws(range(sentences) if numbers is None else numbers.tolist(), settings) if settings.sample else None
+    found = _Found(sentences * samples, settings, eos)
+    forbidden = torch.tensor(never, dtype=torch.long, device=device)
+    open_R = np.arange(sentences * samples)
+    scores_RK = torch.zeros(len(open_R), 1, device=device)
+    tokens_N = torch.full((len(open_R),), bos, device=device)
     for length in range(1, settings.max_length + 1):
-        last = length == settings.max_length
-        logits, state = decoder.step(beams.tokens[:, :, -1].reshape(-1), state)
-        candidates = _candidates(beams, _log_probabilities(logits, never, only=eos if last else None), eos)
-        _collect(found, beams, candidates, settings)
-        if last:
+        logits, state = decoder.step(tokens_N, state)
+        if length == 1:  # one memory for all steps: fresh memory costs a processor as much as the softmax does
+            rows = len(open_R) * settings.beam
+            held = torch.empty(rows, logits.shape[1], dtype=torch.float32, device=device)
+        log_p_NV = torch.log_softmax(logits, -1, dtype=torch.float32, out=held[: len(logits)])
+        if length == settings.max_length:
+            found.collect(open_R, ending(log_p_NV, scores_RK, eos))
             break
-        beams, rows_RK = _grown(beams, candidates)
-        going = _going(found, beams.sentences, beams.scores[:, 0] / length**settings.length_penalty, K)
-        if not going.any():
+        log_p_NV.index_fill_(1, forbidden, -torch.inf)
+        if draws is not None:
+            candidates = draws(log_p_NV, scores_RK, open_R, length)
+        else:
+            candidates = best(log_p_NV, scores_RK, beam=settings.beam)
+        open_R, scores, came_from = found.collect(open_R, candidates)
+        if not len(open_R):
             break
-        if K > 1 or not going.all():
-            state = decoder.reorder_state(state, rows_RK[going].view(-1))
-        beams = beams.of(going)
-    nothing = [Hypothesis([], -math.inf, -math.inf)]
-    return [(hypotheses or nothing)[: settings.n_best] for hypotheses in found]
+        scores_RK, tokens_N = torch.from_numpy(scores).to(device), torch.from_numpy(found.tokens[-1]).to(device)
+        if not np.array_equal(came_from, np.arange(len(logits))):
+            state = decoder.reorder_state(state, torch.from_numpy(came_from).to(device))
+    results = found.hypotheses()
+    if draws is None:
+        return results
+    return [[sample for (sample,) in results[i : i + samples]] for i in range(0, len(results), samples)]
 
 
-@dataclass
-class _Beams:
-    """The open hypotheses of the R sentences that are still searched, K each.
+class _Found:
+    """What has been found so far: hypotheses that have ended, and the way that led to every open one.
+
+    Open hypotheses are rows; of each step the next token and the row of the step before are kept, and no row's whole
+    text, which only what has ended and is returned needs.
+
+    Args:
+        sentences: number of sentences.
+        settings: how many hypotheses, and how they are ranked.
+        eos: the token that ends a hypothesis.
 
     Attributes:
-        sentences: (R,) the sentences' numbers.
-        tokens: (R, K, T) what has been written, the start included.
-        scores: (R, K) log-probabilities, best first.
+        tokens: of every step the (N,) tokens that its rows go on with.
     """
 
-    sentences: Tensor
-    tokens: Tensor
-    scores: Tensor
+    def __init__(self, sentences: int, settings: Decoding, eos: int) -> None:
+        self.tokens: list[np.ndarray] = []
+        self._parents: list[np.ndarray] = []
+        self._settings, self._eos = settings, eos
+        self._width = 1  # open hypotheses a sentence
+        # Score, log-probability, length and last row of the best that have ended, of each sentence.
+        self._ended: list[list[tuple[float, float, int, int]]] = [[] for _ in range(sentences)]
+        self._bar = np.full(sentences, -np.inf)  # what an open hypothesis has to be better than
 
-    @classmethod
-    def first(cls, sentences: int, beam: int, bos: int, device: torch.device) -> "_Beams":
-        scores_RK = torch.full((sentences, beam), -torch.inf, device=device)
-        scores_RK[:, 0] = 0.0  # all beams start equal: only the first counts
-        tokens_RKT = torch.full((sentences, beam, 1), bos, device=device)
-        return cls(torch.arange(sentences, device=device), tokens_RKT, scores_RK)
+    def collect(self, open_R: np.ndarray, candidates: Candidates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Keeps what ends among the best `beam` candidates of each sentence, and the best `beam` that go on.
 
-    def of(self, going: Tensor) -> "_Beams":
-        """Those of the sentences that `going` (R,) is true for."""
-        return _Beams(self.sentences[going], self.tokens[going], self.scores[going])
+        Args:
+            open_R: (R,) the numbers of the sentences that are still searched.
+            candidates: of each of these.
 
+        Returns:
+            The (R',) sentences that are searched on, the (R', K') scores of their open hypotheses, and the (R' * K',)
+            rows that these come from.
+        """
+        K, length = self._settings.beam, len(self.tokens) + 1
+        scores_RC, parents_RC, tokens_RC = (x.cpu().numpy() for x in candidates)
+        ends_RC = (tokens_RC == self._eos) & np.isfinite(scores_RC)
+        self._end(open_R, ends_RC[:, :K], scores_RC, parents_RC, length)
+        # In their order: ended ones are sorted behind, and where too few go on they count for nothing.
+        order_RK = np.argsort(ends_RC, axis=1, kind="stable")[:, :K]
+        open_RC = np.where(ends_RC, np.float32(-np.inf), scores_RC)
+        scores_RK, parents_RK, tokens_RK = (
+            np.take_along_axis(x, order_RK, 1) for x in (open_RC, parents_RC, tokens_RC)
+        )
+        going = scores_RK[:, 0] > -np.inf
+        going &= scores_RK[:, 0].astype(np.float64) / length**self._settings.length_penalty > self._bar[open_R]
+        rows_RK = np.arange(len(open_R))[:, None] * self._width + parents_RK
+        self._width = order_RK.shape[1]
+        rows = rows_RK[going].reshape(-1)
+        self.tokens.append(tokens_RK[going].reshape(-1))
+        self._parents.append(rows)
+        return open_R[going], scores_RK[going], rows
 
-class _Candidates(NamedTuple):
-    """The best C ways for each sentence to go on or to end, best first; all (R, C).
+    def hypotheses(self) -> list[list[Hypothesis]]:
+        """The best of every sentence, best first."""
+        nothing = [Hypothesis([], -math.inf, -math.inf)]
+        count = 1 if self._settings.sample else self._settings.n_best
+        return [[self._hypothesis(*one) for one in ended[:count]] or nothing for ended in self._ended]
 
-    Attributes:
-        scores: log-probabilities with the next token.
-        parents: the beams that they go on from.
-        tokens: the next tokens.
-        ends: whether that ends the hypothesis.
-    """
+    def _end(
+        self, open_R: np.ndarray, ends_RK: np.ndarray, scores_RC: np.ndarray, parents_RC: np.ndarray, length: int
+    ) -> None:
+        K, penalty = self._settings.beam, length**self._settings.length_penalty
+        for r, c in zip(*(place.tolist() for place in ends_RK.nonzero()), strict=True):
+            sentence = open_R[r]
+            ended = self._ended[sentence]
+            log_probability = float(scores_RC[r, c])
+            row = r * self._width + int(parents_RC[r, c])
+            ended.append((log_probability / penalty, log_probability, length, row))
+            ended.sort(key=lambda one: -one[0])
+            del ended[K:]
+            if len(ended) == K:
+                self._bar[sentence] = math.inf if self._settings.early_stopping else ended[-1][0]
 
-    scores: Tensor
-    parents: Tensor
-    tokens: Tensor
-    ends: Tensor
-
-
-def _log_probabilities(logits: Tensor, never: list[int], only: int | None) -> Tensor:
-    """(R * K, V) without the tokens that are never written, or with nothing but the one that must be."""
-    log_p = logits.float().log_softmax(-1)
-    log_p[:, never] = -torch.inf
-    if only is not None:
-        log_p[:, torch.arange(log_p.shape[1], device=log_p.device) != only] = -torch.inf
-    return log_p
-
-
-def _candidates(beams: _Beams, log_p: Tensor, eos: int) -> _Candidates:
-    """At most K of the best 2K end a hypothesis, so K are left to go on with."""
-    (R, K), V = beams.scores.shape, log_p.shape[1]
-    total_RKV = beams.scores.unsqueeze(-1) + log_p.view(R, K, V)
-    best_RC, at_RC = total_RKV.view(R, K * V).topk(min(2 * K, K * V), dim=1)
-    tokens_RC = at_RC % V
-    return _Candidates(best_RC, at_RC // V, tokens_RC, (tokens_RC == eos) & torch.isfinite(best_RC))
-
-
-def _collect(found: list[list[Hypothesis]], beams: _Beams, candidates: _Candidates, settings: Decoding) -> None:
-    """Adds the hypotheses that end among the best K candidates of each sentence, and keeps its best K."""
-    K = settings.beam
-    for r, c in candidates.ends[:, :K].nonzero().tolist():
-        ended = found[int(beams.sentences[r])]
-        tokens = beams.tokens[r, int(candidates.parents[r, c]), 1:].tolist()
-        log_probability = float(candidates.scores[r, c])
-        score = log_probability / (len(tokens) + 1) ** settings.length_penalty
-        ended.append(Hypothesis(tokens, log_probability, score))
-        ended.sort(key=lambda h: -h.score)
-        del ended[K:]
-
-
-def _grown(beams: _Beams, candidates: _Candidates) -> tuple[_Beams, Tensor]:
-    """The K best that go on, each a token longer, and the rows (R, K) of the decoder's state that they come from."""
-    R, K, T = beams.tokens.shape
-    # In their order: ended ones are sorted behind.
-    order_RK = torch.argsort(candidates.ends.to(torch.uint8), dim=1, stable=True)[:, :K]
-    scores_RK, parents_RK, tokens_RK = (x.gather(1, order_RK) for x in candidates[:3])
-    before_RKT = beams.tokens.gather(1, parents_RK.unsqueeze(-1).expand(-1, -1, T))
-    tokens_RKT = torch.cat([before_RKT, tokens_RK.unsqueeze(-1)], -1)
-    rows_RK = torch.arange(R, device=tokens_RK.device).unsqueeze(1) * K + parents_RK
-    return _Beams(beams.sentences, tokens_RKT, scores_RK), rows_RK
-
-
-def _going(found: list[list[Hypothesis]], sentences_R: Tensor, best_R: Tensor, K: int) -> Tensor:
-    """(R,) whether a sentence is searched on, by the score of its best open hypothesis."""
-    best = zip(sentences_R.tolist(), best_R.tolist(), strict=True)
-    going = [score > -math.inf and (len(found[r]) < K or score > found[r][-1].score) for r, score in best]
-    return torch.tensor(going, device=best_R.device)
+    def _hypothesis(self, score: float, log_probability: float, length: int, row: int) -> Hypothesis:
+        tokens = []
+        for step in range(length - 2, -1, -1):
+            tokens.append(int(self.tokens[step][row]))
+            row = self._parents[step][row]
+        return Hypothesis(tokens[::-1], log_probability, score)

@@ -33,7 +33,9 @@ class Dropout(nn.Module):
         if x.device.type != "cpu":
             return F.dropout(x, self.rate)
         draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-        kept = draws.view(torch.int16)[: x.numel()] >= min(round(self.rate * 2**16), 2**16 - 1) - 2**15
+        limit = min(round(self.rate * 2**16), 2**16 - 1) - 2**15
+        # As whole numbers, since neither making truth values nor turning them into numbers is vectorised.
+        kept = torch.ge(draws.view(torch.int16)[: x.numel()], limit, out=torch.empty(x.numel(), dtype=torch.int16))
         return x * kept.view(x.shape).to(x.dtype).div_(1 - self.rate)
 
     def extra_repr(self) -> str:

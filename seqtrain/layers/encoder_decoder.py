@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,84 @@ class DecoderState:
     summary: Tensor
 
 
-class Encoder(nn.Module):
+class Maxout(nn.Linear):
+    """The larger of each two neighbours of W x + b (Goodfellow et al. 2013, arXiv:1302.4389).
+
+    Args:
+        inputs: width of x.
+        outputs: width of the result; W has twice as many rows.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, 2 * outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, outputs) of (…, inputs)."""
+        # All first neighbours and all second ones, side by side: processors compare rows many elements at a time.
+        weight, bias = (torch.cat([p[0::2], p[1::2]]) for p in (self.weight, self.bias))
+        return torch.maximum(*nn.functional.linear(x, weight, bias).chunk(2, dim=-1))
+
+
+class Reader(nn.Module):
+    """Reads a sentence: embeddings, dropout and a stack of recurrent layers.
+
+    Args:
+        vocabulary: number of source tokens.
+        embedding: width E of the embeddings.
+        recurrent: the stack that reads them.
+        dropout: on embeddings.
+    """
+
+    def __init__(self, *, vocabulary: int, embedding: int, recurrent: Recurrent, dropout: Dropout) -> None:
+        super().__init__()
+        self.embedding = make_embedding(vocabulary, embedding)
+        self.dropout = dropout
+        self.recurrent = recurrent
+
+    def read(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Recurrent`: outputs and last states for (B, S) ids of (B,) lengths."""
+        outputs: tuple[Tensor, Tensor] = self.recurrent(self.dropout(self.embedding(source_BS)), lengths_B)
+        return outputs
+
+
+class Writer(nn.Module):
+    """What decoders have in common: target embeddings, recurrent layers, an output layer, and `step` by `forward`.
+
+    A subclass sets `output` by `_output`, and offers `init_state`, `forward` and `reorder_state`.
+
+    Args:
+        vocabulary: number of target tokens.
+        embedding: width E of the embeddings.
+        recurrent: the stack of layers.
+        dropout: on embeddings and on what the output layer reads.
+        weight: the embedding matrix to share with the encoder; an own one without it.
+    """
+
+    output: OutputLayer
+
+    def __init__(
+        self, *, vocabulary: int, embedding: int, recurrent: Recurrent, dropout: Dropout, weight: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.embedding = make_embedding(vocabulary, embedding)
+        if weight is not None:
+            self.embedding.weight = weight
+        self.dropout = dropout
+        self.recurrent = recurrent
+        self.layers = len(recurrent.stack)
+
+    def _output(self, inputs: int, *, tie: bool) -> OutputLayer:
+        """An output layer of its own or, to `tie`, with the matrix of embeddings."""
+        weight = self.embedding.weight
+        return OutputLayer(inputs=inputs, vocabulary=len(weight), weight=weight if tie else None)
+
+    def step(self, tokens_B: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """(B, V) logits of the next token after (B,) tokens, and the next state."""
+        s_B1E, state = self(tokens_B.unsqueeze(1), state)
+        return self.output(s_B1E[:, 0]), state
+
+
+class Encoder(Reader):
     """Reads a sentence; its summary is c = tanh(V h_end), h_end the last states of the top layer's directions.
 
     Args:
@@ -54,20 +132,16 @@ class Encoder(nn.Module):
     def __init__(
         self, *, vocabulary: int, embedding: int, recurrent: Recurrent, summary: int, dropout: Dropout
     ) -> None:
-        super().__init__()
-        self.embedding = make_embedding(vocabulary, embedding)
-        self.dropout = dropout
-        self.recurrent = recurrent
+        super().__init__(vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout)
         self.to_summary = nn.Linear(recurrent.outputs, summary)
 
     def forward(self, source_BS: Tensor, lengths_B: Tensor) -> Memory:
         """Encodes (B, S) ids of (B,) lengths."""
-        x_BSE = self.dropout(self.embedding(source_BS))
-        states_BSD, last_LBS = self.recurrent(x_BSE, lengths_B)
+        states_BSD, last_LBS = self.read(source_BS, lengths_B)
         return Memory(states_BSD, lengths_B, torch.tanh(self.to_summary(self.recurrent.top(last_LBS))))
 
 
-class Decoder(nn.Module):
+class Decoder(Writer):
     """Writes a sentence from its summary c, which every step and every output sees.
 
         h_0 = tanh(V' c), and so whatever else a cell remembers
@@ -98,18 +172,12 @@ class Decoder(nn.Module):
         tie: bool,
         weight: Tensor | None = None,
     ) -> None:
-        super().__init__()
-        self.embedding = make_embedding(vocabulary, embedding)
-        if weight is not None:
-            self.embedding.weight = weight
-        self.dropout = dropout
-        self.recurrent = recurrent
-        self.layers = len(recurrent.stack)
-        self.to_state = nn.Linear(summary, self.layers * recurrent.state_size)
-        self.to_readout = nn.Linear(recurrent.hidden + embedding + summary, 2 * embedding)
-        self.output = OutputLayer(
-            inputs=embedding, vocabulary=vocabulary, weight=self.embedding.weight if tie else None
+        super().__init__(
+            vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout, weight=weight
         )
+        self.to_state = nn.Linear(summary, self.layers * recurrent.state_size)
+        self.to_readout = Maxout(recurrent.hidden + embedding + summary, embedding)
+        self.output = self._output(embedding, tie=tie)
 
     def init_state(self, memory: Memory) -> DecoderState:
         """The state before the first step."""
@@ -123,13 +191,8 @@ class Decoder(nn.Module):
         c_BTC = state.summary.unsqueeze(1).expand(-1, tokens_BT.shape[1], -1)
         h_BTH, hidden = self.recurrent(torch.cat([y_BTE, c_BTC.to(y_BTE.dtype)], dim=-1), None, state.hidden)
         joined = torch.cat([h_BTH, y_BTE.to(h_BTH.dtype), c_BTC.to(h_BTH.dtype)], dim=-1)
-        s_BTE = self.to_readout(joined).unflatten(-1, (-1, 2)).amax(-1)
+        s_BTE = self.to_readout(joined)
         return self.dropout(s_BTE), DecoderState(hidden, state.summary)
-
-    def step(self, tokens_B: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """(B, V) logits of the next token after (B,) tokens, and the next state."""
-        s_B1E, state = self(tokens_B.unsqueeze(1), state)
-        return self.output(s_B1E[:, 0]), state
 
     def reorder_state(self, state: DecoderState, index: Tensor) -> DecoderState:
         """The state of the rows `index`, in that order; rows may be dropped or repeated."""
@@ -137,20 +200,26 @@ class Decoder(nn.Module):
 
 
 class EncoderDecoder(nn.Module):
-    """An encoder and a decoder that read and write sentences."""
+    """An encoder and a decoder that read and write sentences.
 
-    def __init__(self, *, encoder: Encoder, decoder: Decoder) -> None:
+    Args:
+        encoder: a `Reader` that maps source ids and lengths to what the decoder starts from.
+        decoder: a `Writer`.
+    """
+
+    def __init__(self, *, encoder: Any, decoder: Any) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
 
-    def encode(self, source_BS: Tensor, lengths_B: Tensor) -> Memory:
+    def encode(self, source_BS: Tensor, lengths_B: Tensor) -> Any:
         """What the decoder needs to know of (B, S) source ids."""
         return self.encoder(source_BS, lengths_B)
 
     def teach(self, source_BS: Tensor, lengths_B: Tensor, tokens_BT: Tensor) -> Tensor:
         """Inputs of the output layer, (B, T, E), when the decoder is given (B, T) right tokens (teacher forcing)."""
-        return self.decoder(tokens_BT, self.decoder.init_state(self.encode(source_BS, lengths_B)))[0]
+        s_BTE: Tensor = self.decoder(tokens_BT, self.decoder.init_state(self.encode(source_BS, lengths_B)))[0]
+        return s_BTE
 
     def recurrent_blocks(self) -> Iterator[tuple[str, Tensor]]:
         """Every recurrent matrix as a named (H, H) view."""

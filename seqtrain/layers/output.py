@@ -68,10 +68,12 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                     part.copy_(log_p.exp_())
             if dW is not None:
                 # dL/dlogits, but for the even share of the smoothing, which is the same everywhere and comes below.
-                d.scatter_add_(1, right, torch.full_like(right, smoothing - 1, dtype=dtype))
+                # One index into the flat chunk: `scatter_add_` would copy all of it, there and back.
+                places = torch.arange(len(d), device=d.device) * V + right.squeeze(1)
+                d.view(-1).index_add_(0, places, torch.full_like(places, smoothing - 1, dtype=dtype))
                 torch.mm(d, W, out=dx[rows])
                 dW += d.t() @ x[rows]
-                db += d.sum(0, dtype=wide)
+                db += d.sum(0)  # added up in float32 inside, and not copied to it before
         x_sum, W_sum = x.sum(0, dtype=wide), W.sum(0, dtype=wide)
         log_p_all = x_sum @ W_sum + N * b.sum(dtype=wide) - V * log_sums
         if dW is not None and smoothing:

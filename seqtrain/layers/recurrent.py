@@ -94,10 +94,10 @@ class Recurrent(nn.Module):
             )
             for layer in range(layers)
         )
-        for depth, layer in enumerate(self._cells()):
+        for depth, layer in enumerate(self.cells()):
             for one in layer:
                 one.expect(STATE_SIZE if depth else inputs**-0.5 if input_size is None else input_size)
-        self.state_size = self._cells()[0][0].state_size
+        self.state_size = self.cells()[0][0].state_size
         self.steps: list[Steps] | None = None
 
     def forward(
@@ -121,7 +121,7 @@ class Recurrent(nn.Module):
             rows = len(self.stack) * self.directions
             state_LBS = torch.zeros(rows, B, self.state_size, dtype=state_dtype(x_BTI), device=x_BTI.device)
         last: list[Tensor] = []
-        for depth, layer in enumerate(self._cells()):
+        for depth, layer in enumerate(self.cells()):
             if depth:
                 x_TBI = self.dropout(x_TBI)
             h_TBH = []
@@ -151,20 +151,21 @@ class Recurrent(nn.Module):
         """(B, H · directions): h of the top layer's directions, of the states of all layers."""
         return torch.cat([state[:, : self.hidden] for state in last_LBS[-self.directions :]], dim=-1)
 
-    def _cells(self) -> list[list[RecurrentLayer]]:
+    def cells(self) -> list[list[RecurrentLayer]]:
+        """The layers, from the bottom up, each in its directions."""
         stack: Any = self.stack
         return [list(directions) for directions in stack]
 
     def recurrent_blocks(self) -> Iterator[tuple[str, Tensor]]:
         """Every recurrent matrix, gate by gate, as a named (H, H) view of the parameters."""
-        for depth, layer in enumerate(self._cells()):
+        for depth, layer in enumerate(self.cells()):
             for cell, direction in zip(layer, ("forward", "backward"), strict=False):
                 for gate, block in cell.recurrent_blocks():
                     yield f"layer{depth}.{direction}.{gate}", block
 
     def forget_biases(self) -> Iterator[tuple[str, Tensor]]:
         """Every forget gate's bias, as a named (H,) view of the parameters."""
-        for depth, layer in enumerate(self._cells()):
+        for depth, layer in enumerate(self.cells()):
             for cell, direction in zip(layer, ("forward", "backward"), strict=False):
                 for gate, bias in cell.forget_biases():
                     yield f"layer{depth}.{direction}.{gate}", bias

@@ -1,6 +1,7 @@
 """What every architecture is: a LightningModule that trains, evaluates and decodes any network of its task."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
@@ -171,18 +172,23 @@ class SequenceModel(pl.LightningModule):
 
     @torch.no_grad()
     def translate(self, batch: TranslationBatch, decoding: Decoding) -> list[list[Hypothesis]]:
-        """The n best hypotheses of every source sentence of a batch, best first."""
+        """The n best hypotheses of every source sentence of a batch, best first; or its samples.
+
+        None is longer than the network has positions for.
+        """
         network: Any = self.network
+        longest = min(decoding.max_length, getattr(network, "max_positions", decoding.max_length))
         memory = network.encode(batch.source, batch.source_lengths)
         return search(
             network.decoder,
             memory,
             sentences=len(batch),
             device=batch.source.device,
-            settings=decoding,
+            settings=replace(decoding, max_length=longest),
             bos=BOS,
             eos=EOS,
             never=[PAD, BOS, UNK],
+            numbers=batch.index,
         )
 
     def recurrent_matrices(self) -> Iterator[tuple[str, Tensor]]:

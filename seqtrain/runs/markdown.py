@@ -65,7 +65,7 @@ def _table(arms: Sequence[Arm], study: Study) -> str:
             ]
         )
     rows += [[f"*{name}*", number(value), *[""] * (len(head) - 2)] for name, value in study.baselines.items()]
-    return _grid(head, rows)
+    return grid(head, rows)
 
 
 def _diverged(arm: Arm, metric: str) -> str:
@@ -93,10 +93,12 @@ def _by(arms: Sequence[Arm], study: Study, attribute: str) -> str:
     buckets = sorted(cells)
     head = [f"{study.each} by {attribute}", *(str(low) if low == high else f"{low}–{high}" for low, high in buckets)]
     rows = [[arm.label, *(_with_spread(cells[bucket].get(arm.label, [])) for bucket in buckets)] for arm in arms]
-    return _grid(head, rows)
+    return grid(head, rows)
 
 
-def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

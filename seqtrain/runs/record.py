@@ -49,7 +49,7 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of `best.ckpt` and `last.ckpt`."""
+        """The folder of `best.ckpt`, `last.ckpt` and, with the callback `averaging`, `averaged.ckpt`."""
         return self.directory / "checkpoints"
 
     @property
@@ -188,7 +188,7 @@ class Run:
             return []
         return [str(override) for override in OmegaConf.load(self.overrides_path)]
 
-    def checkpoint(self, which: Literal["best", "last"] = "best") -> Path:
+    def checkpoint(self, which: Literal["best", "last", "averaged"] = "best") -> Path:
         """The path of a checkpoint.
 
         Raises:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import sacrebleu
@@ -12,6 +13,7 @@ import sacrebleu
 from seqtrain.callbacks.bleu import BLEU
 from seqtrain.callbacks.checkpoints import Checkpoints
 from seqtrain.decoding.settings import Decoding
+from seqtrain.errors import UserError
 from tests.tiny import Texts, Translator, trainer
 
 
@@ -112,3 +114,87 @@ def test_oracle_on_the_whole_corpus(tmp_path: Path) -> None:
     hypotheses = [data.target_tokenizer.decode([*ids[:-2], 0, 0]) for ids in data.ids]
     expected = sacrebleu.corpus_bleu(hypotheses, [data.texts]).score
     assert float(tester.callback_metrics["test/bleu"]) == pytest.approx(expected, abs=1e-4)
+
+
+class Lengths(Texts):
+    """Source sentences of three to eight words."""
+
+    def sources(self, split: str) -> list[str]:
+        return [" ".join(["ja"] * (3 + i % 6)) for i in range(len(self.texts))]
+
+
+def logged_by(folder: Path, data: Texts, **options: Any) -> dict[str, float]:
+    tester = trainer(folder, BLEU(**options))
+    tester.test(Translator(lambda step: 1), datamodule=data, verbose=False)
+    return {name: float(value) for name, value in tester.callback_metrics.items()}
+
+
+def test_intervals_are_the_commands(tmp_path: Path) -> None:
+    logged = logged_by(tmp_path, Lengths(30))
+    reference = tmp_path / "hypotheses" / "test.reference.txt"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "sacrebleu", reference, "-i", reference.with_name("test.txt")),
+            *("-m", "bleu", "chrf", "--confidence", "-w", "6"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    printed = {entry["name"]: entry["confidence_var"] for entry in json.loads(done.stdout)}
+    assert logged["test/bleu_ci"] == pytest.approx(printed["BLEU"], abs=1e-4)
+    assert logged["test/chrf_ci"] == pytest.approx(printed["chrF2"], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("edges", "cut"),
+    [(None, [(n, n) for n in range(3, 9)]), ([5, 7], [(3, 4), (5, 6), (7, 8)]), ([2, 4, 50], [(3, 3), (4, 8)])],
+)
+def test_buckets_are_scored_by_themselves(tmp_path: Path, edges: list[int] | None, cut: list[tuple[int, int]]) -> None:
+    data = Lengths(30)
+    logged = logged_by(tmp_path, data, edges=edges, resamples=50)
+    rows = json.loads((tmp_path / "buckets.json").read_text())["length"]
+    assert [(row["low"], row["high"]) for row in rows] == cut
+    assert sum(row["count"] for row in rows) == 30
+    hypotheses = (tmp_path / "hypotheses" / "test.txt").read_text("utf-8").splitlines()
+    for row in rows:
+        inside = [i for i in range(30) if row["low"] <= 3 + i % 6 <= row["high"]]
+        texts = [hypotheses[i] for i in inside], [[data.texts[i] for i in inside]]
+        assert row["count"] == len(inside)
+        assert row["bleu"] == pytest.approx(sacrebleu.corpus_bleu(*texts).score)
+        assert row["chrf"] == pytest.approx(sacrebleu.corpus_chrf(*texts).score)
+        resampled = sacrebleu.BLEU().corpus_score(*texts, n_bootstrap=50)
+        assert (row["bleu_mean"], row["bleu_ci"]) == pytest.approx((resampled._mean, resampled._ci))
+        name = f"{row['low']}-{row['high']}"
+        assert logged[f"test_by_length/bleu_{name}"] == pytest.approx(row["bleu"], rel=1e-5)
+        assert logged[f"test_by_length/bleu_ci_{name}"] == pytest.approx(row["bleu_ci"], rel=1e-5)
+    picture = (tmp_path / "figures" / "bleu_by_length.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+
+
+def test_without_resamples_there_are_scores_and_no_intervals(tmp_path: Path) -> None:
+    logged = logged_by(tmp_path, Lengths(), resamples=0)
+    assert not any("_ci" in name for name in logged)
+    assert {"low", "high", "count", "bleu", "chrf"} == set(
+        json.loads((tmp_path / "buckets.json").read_text())["length"][0]
+    )
+
+
+def test_validation_in_training_has_neither_and_alone_it_has_both(tmp_path: Path) -> None:
+    fitted = trainer(tmp_path / "fit", BLEU(), max_epochs=1)
+    fitted.fit(Translator(), datamodule=Lengths())
+    assert "val/bleu_ci" not in fitted.callback_metrics
+    assert not list((tmp_path / "fit").glob("buckets*"))
+    alone = trainer(tmp_path / "alone", BLEU(resamples=10))
+    alone.validate(Translator(), datamodule=Lengths(), verbose=False)
+    assert "val/bleu_ci" in alone.callback_metrics
+    assert (tmp_path / "alone" / "buckets-val.json").is_file()
+    assert (tmp_path / "alone" / "hypotheses" / "val.txt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"edges": [5, 3]}, "must ascend"), ({"resamples": 1}, "no interval")]
+)
+def test_mistakes(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        BLEU(**options)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from seqtrain.callbacks.buckets import Buckets, between, equal, means
+from seqtrain.callbacks.buckets import Buckets, means
 from seqtrain.errors import UserError
+from seqtrain.runs.cutting import between, equal
 from tests.tiny import trainer
 
 LENGTHS = np.array([3, 9, 4, 4, 8, 12, 5, 3, 10, 12])

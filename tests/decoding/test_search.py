@@ -174,7 +174,8 @@ def test_a_sentence_with_a_full_beam_of_ends_leaves_the_batch() -> None:
     (first, second) = found(decoder, beam=3, n_best=3, max_length=6)
     assert [len(h.tokens) for h in first] == [1, 1, 1]
     assert [len(h.tokens) for h in second] == [5, 5, 5]
-    assert decoder.seen == [Counter({0: 3, 1: 3})] * 2 + [Counter({1: 3})] * 4
+    # At the first step there is only the empty hypothesis to go on with.
+    assert decoder.seen == [Counter([0, 1]), Counter({0: 3, 1: 3})] + [Counter({1: 3})] * 4
 
 
 def test_no_more_results_than_the_beam_holds() -> None:
@@ -190,3 +191,33 @@ def test_a_decoder_that_diverged_says_nothing() -> None:
         first, second = found(decoder, beam=beam, max_length=4)
         assert first[0].score > -math.inf
         assert second == [Hypothesis([], -math.inf, -math.inf)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_early_stopping_ends_with_as_many_hypotheses_as_the_beam_holds(seed: int) -> None:
+    decoder = table(seed, sentences=3, length=8, sharpness=1.0)
+    options: dict[str, Any] = {"beam": 4, "n_best": 4, "length_penalty": 1.0, "max_length": 8}
+    exact = found(decoder, **options)
+    steps = len(decoder.seen)
+    early = found(decoder, early_stopping=True, **options)
+    assert len(decoder.seen) - steps <= steps
+    for one, other in zip(exact, early, strict=True):
+        assert len(other) == 4
+        assert one[0].score >= other[0].score
+    alone = [found(decoder, [row], early_stopping=True, **options)[0] for row in range(3)]
+    assert alone == early
+
+
+def test_early_stopping_does_not_wait_for_what_could_be_better() -> None:
+    decoder = table(0, length=3)
+    p = torch.full((3, TOKENS, TOKENS), 1e-6)
+    p[0, BOS, EOS], p[0, BOS, 3], p[0, BOS, 4] = 0.35, 0.33, 0.32
+    p[1, 3, EOS], p[1, 3, 5], p[1, 4, 5] = 0.6, 0.4, 1.0
+    p[2, :, EOS] = 1.0
+    decoder.logits_RTVV = (p / p.sum(-1, keepdim=True)).log().unsqueeze(0)
+    (patient,), (early,) = (
+        found(decoder, beam=2, n_best=2, length_penalty=2.0, max_length=3, early_stopping=early)
+        for early in (False, True)
+    )
+    assert [h.tokens for h in patient] == [[4, 5], [3, 5]]
+    assert [h.tokens for h in early] == [[3], []]

@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 
-IMPORTED = ["torch", "pytorch_lightning", "torchmetrics", "sacrebleu", "tokenizers"]
+IMPORTED = ["torch", "pytorch_lightning", "torchmetrics", "sacrebleu", "tokenizers", "matplotlib.figure"]
 """What the server imports: nothing of ours, whose start is tested, and not W&B, which is one process's own."""
 
 CONTEXT = get_context("forkserver")

@@ -66,7 +66,9 @@ class PairFiles:
         if _format(path) == ".parquet":
             return self._read_parquet(path)
         lines = decoded_lines(read_bytes(path), str(path))
-        pairs = _tsv(lines, path) if _format(path) == ".tsv" else _jsonl(lines, path, self.source, self.target)
+        pairs = (
+            tsv_pairs(lines, str(path)) if _format(path) == ".tsv" else _jsonl(lines, path, self.source, self.target)
+        )
         return [source for source, _ in pairs], [target for _, target in pairs]
 
     def _paths(self, split: Split) -> list[Path]:
@@ -135,7 +137,12 @@ def _format(path: Path) -> str:
     return suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else (suffixes or [""])[-1]
 
 
-def _tsv(lines: Sequence[str], path: Path) -> list[tuple[str, str]]:
+def tsv_pairs(lines: Sequence[str], path: str) -> list[tuple[str, str]]:
+    """Sentence pairs out of lines with one tab each.
+
+    Raises:
+        UserError: a line has more or fewer columns, or an empty one.
+    """
     pairs = []
     for number, line in enumerate(lines, start=1):
         columns = line.split("\t")
@@ -167,7 +174,7 @@ def _jsonl(lines: Sequence[str], path: Path, source: str, target: str) -> list[t
     return pairs
 
 
-def _filled(source: str, target: str, names: tuple[str, str], path: Path, number: int) -> tuple[str, str]:
+def _filled(source: str, target: str, names: tuple[str, str], path: Path | str, number: int) -> tuple[str, str]:
     for side, name in zip((source, target), names, strict=True):
         if not side.strip():
             raise UserError(f"{path}, line {number}: {name} is empty", "Remove the pair, or fill the side.")

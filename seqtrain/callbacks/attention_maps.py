@@ -1,0 +1,184 @@
+"""Pictures of what a translation looked at: attention weights with the words on the axes."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import WandbLogger
+
+from seqtrain.callbacks.gathering import gathered
+from seqtrain.config.types import Positive
+from seqtrain.decoding.settings import Decoding
+from seqtrain.runs.files import replacing
+from seqtrain.tasks.translation import BOS, EOS, TranslationBatch
+
+INCHES = 0.26
+"""The side of a cell."""
+COLUMNS = 3
+"""Panels beside each other, at most."""
+
+
+@dataclass(frozen=True)
+class Map:
+    """The attention of one translation.
+
+    Attributes:
+        weights: (L, T, S) mean over the heads of each decoder layer; row t is what was looked at to write piece t.
+        source: S pieces.
+        target: T pieces.
+    """
+
+    weights: np.ndarray
+    source: list[str]
+    target: list[str]
+
+
+class AttentionMaps(pl.Callback):
+    """Draws the attention weights of some translations of the test set, as Bahdanau 2014 (figure 3) does.
+
+    Outside of training it translates a few examples of the split, evenly spread over it and so always the same, and
+    asks the network for `attention(source, lengths, tokens)`, (B, L, N, T, S) weights of L layers and N heads, under
+    its own translation. A picture an example, with a panel a layer, the mean over its heads:
+    `figures/attention-INDEX.png` (of validation `attention-val-INDEX.png`), where INDEX is the sentence's line, from 0.
+    W&B gets them as `test/attention`. On other tasks, and for networks without attention, it does nothing.
+
+    Args:
+        examples: how many.
+        decoding: how to search; `None` is greedy.
+        directory: the run's directory; `None` is the trainer's `default_root_dir`.
+    """
+
+    def __init__(
+        self, *, examples: Positive = 4, decoding: Decoding | None = None, directory: str | None = None
+    ) -> None:
+        super().__init__()
+        self.examples = examples
+        self.decoding = decoding or Decoding()
+        self.directory = directory
+        self._chosen: set[int] = set()
+        self._maps: dict[int, Map] = {}
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Chooses the examples."""
+        self._maps, self._chosen = {}, set()
+        task, network = getattr(pl_module, "task", None), getattr(pl_module, "network", None)
+        attends = hasattr(network, "attention") and getattr(task, "name", None) == "translation"
+        if attends and trainer.state.fn != "fit":
+            data: Any = trainer.datamodule  # type: ignore[attr-defined]
+            size = len(data.sources(_split(trainer)))
+            self._chosen = {i * size // self.examples for i in range(self.examples)}
+
+    on_test_start = on_validation_start
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Translates those that are in the batch."""
+        rows = [row for row, index in enumerate(batch.index.tolist()) if index in self._chosen] if self._chosen else []
+        if dataloader_idx == 0 and rows:
+            with torch.inference_mode(), trainer.precision_plugin.forward_context():
+                found = maps(pl_module, _rows(batch, rows), self.decoding, trainer.datamodule)  # type: ignore[attr-defined]
+            self._maps |= found
+
+    on_test_batch_end = on_validation_batch_end
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draws."""
+        if not self._chosen:
+            return
+        found, self._maps = gathered(trainer, self._maps), {}
+        if not trainer.is_global_zero:
+            return
+        split = _split(trainer)
+        folder = Path(self.directory or trainer.default_root_dir) / "figures"
+        paths = []
+        for index, shown in sorted(found.items()):
+            paths.append(folder / (f"attention-{index}.png" if split == "test" else f"attention-{split}-{index}.png"))
+            draw(paths[-1], shown, title=f"{type(pl_module).__name__}, {split} {index}")
+        for logger in trainer.loggers if paths else ():
+            if isinstance(logger, WandbLogger):
+                logger.log_image(f"{split}/attention", [str(path) for path in paths], step=trainer.global_step)
+
+    on_test_epoch_end = on_validation_epoch_end
+
+
+def maps(model: Any, batch: TranslationBatch, decoding: Decoding, data: Any) -> dict[int, Map]:
+    """Translates a batch; the attention of every translation by the sentence's `index`.
+
+    Args:
+        model: has `translate(batch, decoding)`, and a `network` with `attention`.
+        batch: source sentences; targets are not looked at.
+        decoding: how to search.
+        data: has `source_tokenizer` and `target_tokenizer`, with `pieces(ids)`.
+    """
+    written = [[*hypotheses[0].tokens, EOS] for hypotheses in model.translate(batch, decoding)]
+    tokens = [torch.tensor([BOS, *ids[:-1]]) for ids in written]
+    tokens_BT = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True).to(batch.source.device)
+    weights_BLNTS = model.network.attention(batch.source, batch.source_lengths, tokens_BT).float()
+    weights_BLTS = weights_BLNTS.mean(2).cpu().numpy()
+    found = {}
+    for row, (index, length) in enumerate(zip(batch.index.tolist(), batch.source_lengths.tolist(), strict=True)):
+        found[index] = Map(
+            weights=weights_BLTS[row, :, : len(written[row]), :length],
+            source=data.source_tokenizer.pieces(batch.source[row, :length].tolist()),
+            target=data.target_tokenizer.pieces(written[row]),
+        )
+    return found
+
+
+def draw(path: Path, shown: Map, *, title: str = "") -> None:
+    """Writes a PNG: a panel a layer, source pieces on top, the translation downwards.
+
+    Black is 0, white the panel's largest weight, which is written below it.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    # Here, as nothing else needs it.
+    from matplotlib.figure import Figure
+
+    layers, target, source = shown.weights.shape
+    columns = min(layers, COLUMNS)
+    rows = -(-layers // columns)
+    size = (columns * (INCHES * source + 1.3), rows * (INCHES * target + 1.5))
+    figure = Figure(figsize=size, layout="constrained", dpi=100)
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for axes in panels[layers:]:
+        axes.remove()
+    for layer, axes in enumerate(panels[:layers]):
+        most = float(shown.weights[layer].max())
+        axes.imshow(shown.weights[layer], cmap="gray", vmin=0, vmax=most, aspect="equal")
+        _label(axes.xaxis, shown.source, rotation=90)
+        _label(axes.yaxis, shown.target)
+        axes.xaxis.tick_top()
+        axes.set_xlabel(f"layer {layer}, white: {most:.2f}" if layers > 1 else f"white: {most:.2f}")
+    figure.suptitle(title)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", metadata={"Software": None})
+    with replacing(path) as file:
+        file.write(picture.getvalue())
+
+
+def _label(axis: Any, pieces: Sequence[str], **options: Any) -> None:
+    # A piece may be a dollar sign, which is no formula.
+    axis.set_ticks(range(len(pieces)), pieces, fontsize=8, parse_math=False, **options)
+
+
+def _rows(batch: TranslationBatch, rows: Sequence[int]) -> TranslationBatch:
+    tensors = {f.name: getattr(batch, f.name) for f in fields(batch)}
+    return replace(batch, **{name: value[list(rows)] for name, value in tensors.items()})
+
+
+def _split(trainer: pl.Trainer) -> str:
+    return "test" if trainer.testing else "val"

@@ -1,0 +1,116 @@
+"""Networks that can take only so many tokens: what is too long for one is refused or split, never silently cut."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from seqtrain.errors import UserError
+
+BREAKS = tuple(
+    re.compile(pattern) for pattern in (r"[.!?…]+[\"'»”’)\]]*\s+|[。！？]\s*", r"[,;:–—]\s+|[，；：、]\s*", r"\s+", r"")
+)
+"""Where a text may be split, the best first: behind a sentence, behind a punctuation mark, at a space, anywhere."""
+SPLITS = {"train": "training", "val": "validation", "test": "test"}
+STAGES = {"train": "fit", "val": "validate", "test": "test"}
+
+
+def positions(network: Any) -> int | None:
+    """The tokens that a network can take on a side, end of sentence included; None if any number."""
+    limit = getattr(network, "max_positions", None)
+    return None if limit is None else int(limit)
+
+
+def refuse_longer(lengths: Sequence[int], limit: int | None, name: str, hint: str, *, first: int = 1) -> None:
+    """Refuses lines that are longer than a network's positions.
+
+    Args:
+        lengths: tokens of every line, end of sentence included.
+        limit: what `positions` gave.
+        name: of the text, for the message.
+        hint: what to do.
+        first: the number of the first line.
+
+    Raises:
+        UserError: which line, how long it is, what is allowed.
+    """
+    for number, length in enumerate(lengths, first):
+        if limit is not None and length > limit:
+            message = (
+                f"{name}, line {number} has {length} tokens, its end included; the model has positions for {limit}"
+            )
+            raise UserError(message, hint)
+
+
+def pieces(text: str, fits: Callable[[str], bool]) -> list[str]:
+    """A text in pieces that fit, one behind the other: each ends at the last sentence end that fits, else at the last
+    punctuation mark, else at the last space, else behind the last character.
+
+    Args:
+        text: what is split; white space at its ends does not count.
+        fits: whether a piece is short enough; what is shorter than one that fits, fits too.
+    """
+    found, rest = [], text.strip()
+    while rest:
+        end = _end(rest, fits)
+        found.append(rest[:end].strip())
+        rest = rest[end:].strip()
+    return found
+
+
+def _end(text: str, fits: Callable[[str], bool]) -> int:
+    """Where the first piece of a text ends."""
+    window = 64
+    while fits(text[:window]):  # all of a long text would be tokenised again for every piece
+        if window >= len(text):
+            return len(text)
+        window *= 2
+    for pattern in BREAKS:
+        places = [match.end() for match in pattern.finditer(text, 0, window + 1) if 0 < match.end() < len(text)]
+        low, high = 0, len(places)  # as many of the places as fit
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if fits(text[: places[middle - 1]].strip()) else (low, middle - 1)
+        if low:
+            return places[low - 1]
+    return 1
+
+
+def check_data(data: Any, network: Any, splits: Sequence[str]) -> None:
+    """Refuses sentence pairs that are longer than a network's positions, before anything is computed.
+
+    Args:
+        data: a data module; what is not for translation is passed over.
+        network: any; one without `max_positions` takes everything.
+        splits: train, val, test.
+
+    Raises:
+        UserError: how many pairs are too long, the longest of them, and which settings help.
+    """
+    limit = positions(network)
+    if limit is None or data.task.name != "translation":
+        return
+    for split in splits:
+        data.setup(STAGES[split])
+    found = list(_too_long(data, limit, splits))
+    if not found:
+        return
+    counts = ", ".join(f"{count} of {size:,} {SPLITS[split]} pairs" for split, count, size, _ in found)
+    longest = max(length for *_, length in found)
+    raise UserError(
+        f"{counts} are longer than the {limit} positions of the model (the longest has {longest} tokens on a side, its "
+        "end included)",
+        f"A model that is trained with model.max_positions={longest} takes them all; data.max_length={limit - 1} leaves"
+        " out what is longer, of the training pairs only.",
+    )
+
+
+def _too_long(data: Any, limit: int, splits: Sequence[str]) -> Iterator[tuple[str, int, int, int]]:
+    for split in splits:
+        if not data.has(split):
+            continue
+        lengths = data.lengths(split)
+        if split == "train":
+            lengths = lengths[data.trained_on()]
+        count = int((lengths > limit).sum())
+        if count:
+            yield split, count, len(lengths), int(lengths.max())

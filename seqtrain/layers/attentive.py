@@ -1,0 +1,207 @@
+"""Recurrent translation with attention (Bahdanau et al. 2014, arXiv:1409.0473; Luong et al. 2015, arXiv:1508.04025)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from seqtrain.layers.dropout import Dropout
+from seqtrain.layers.encoder_decoder import EncoderDecoder, Maxout, Memory, Reader, Writer
+from seqtrain.layers.output import state_dtype, working_dtype
+from seqtrain.layers.recurrent import Recurrent, Steps
+from seqtrain.layers.source_attention import Attending, Source, SourceAttention
+from seqtrain.layers.stepped import OverTime, SteppedLayer
+
+
+@dataclass
+class AttentiveState:
+    """What a decoder with attention remembers between steps.
+
+    Attributes:
+        hidden: (L, B, ·) states of the recurrent layers.
+        source: what is attended to.
+        fed: (B, F) what the next step reads beside its token; `None` where that is nothing, or made in that step.
+    """
+
+    hidden: Tensor
+    source: Source
+    fed: Tensor | None
+
+
+class AttendedEncoder(Reader):
+    """Reads a sentence into one state a token, both directions' side by side."""
+
+    def forward(self, source_BS: Tensor, lengths_B: Tensor) -> Memory:
+        """Encodes (B, S) ids of (B,) lengths; the summary is h of the top layer's backward direction at the first word,
+        or, with one direction, that at the last.
+        """
+        states_BSD, last_LBS = self.read(source_BS, lengths_B)
+        return Memory(states_BSD, lengths_B, last_LBS[-1][:, : self.recurrent.hidden])
+
+
+class AttentiveDecoder(Writer):
+    """Writes a sentence, and attends at every step to the source states with a query of its own.
+
+    With `query="previous"`, the state before the step asks, and the context enters the cell (Bahdanau 2014, appendix
+    A.2.2):
+
+        c_t = attend(s_{t-1})
+        s_t = cell(W e(y_{t-1}) + C c_t, s_{t-1})
+        o_t = maxout_2(U_o s_t + V_o e(y_{t-1}) + C_o c_t)
+
+    The paper's equation 4 has p(y_t) depend on s_t, as here; its appendix writes s_{t-1} in the last line.
+
+    With `query="current"`, the new state asks (Luong 2015, section 3), and all steps can do so at once:
+
+        s_t = cell(W e(y_{t-1}), s_{t-1})           with input feeding, W e(y_{t-1}) + C o_{t-1}, o_0 = 0 (section 3.3)
+        c_t = attend(s_t)
+        o_t = tanh(W_c [c_t; s_t])
+
+    In both, s_0 = tanh(W_s h), h being the encoder's summary, and p(y_t) = softmax(W_o o_t + b). Of several layers the
+    top one asks, and what is fed enters the lowest.
+
+    Args:
+        vocabulary: number of target tokens.
+        embedding: width E of the embeddings and of o_t.
+        recurrent: the stack of layers; its inputs are E wide.
+        attention: over the source.
+        query: which state asks.
+        input_feeding: whether o_{t-1} is read beside y_{t-1}; with `query="current"`.
+        dropout: on embeddings and on what the output layer reads.
+        tie: whether the output matrix W_o is the embedding matrix.
+        weight: the embedding matrix to share with the encoder; an own one without it.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocabulary: int,
+        embedding: int,
+        recurrent: Recurrent,
+        attention: SourceAttention,
+        query: str,
+        input_feeding: bool,
+        dropout: Dropout,
+        tie: bool,
+        weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(
+            vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout, weight=weight
+        )
+        H, D = recurrent.hidden, attention.states
+        self.attention, self.query_before = attention, query == "previous"
+        self.to_state = nn.Linear(H, self.layers * recurrent.state_size)
+        self.from_fed: nn.Linear | None = None
+        if self.query_before or input_feeding:
+            sums = self._cells()[0].read(torch.zeros(1, 1, embedding)).shape[-1]
+            self.from_fed = nn.Linear(D if self.query_before else embedding, sums, bias=False)
+        self.to_readout: nn.Linear = (
+            Maxout(H + embedding + D, embedding) if self.query_before else nn.Linear(D + H, embedding, bias=False)
+        )
+        self.output = self._output(embedding, tie=tie)
+
+    def init_state(self, memory: Memory) -> AttentiveState:
+        """The state before the first step."""
+        B = len(memory.summary)
+        hidden = torch.tanh(self.to_state(memory.summary)).view(B, self.layers, -1).transpose(0, 1)
+        hidden = hidden.to(state_dtype(hidden))
+        fed = None
+        if self.from_fed is not None and not self.query_before:
+            fed = hidden.new_zeros(B, self.from_fed.in_features)
+        return AttentiveState(hidden, self.attention.prepare(memory.states, memory.lengths), fed)
+
+    def forward(self, tokens_BT: Tensor, state: AttentiveState) -> tuple[Tensor, AttentiveState]:
+        """Inputs of the output layer, (B, T, E), after each of (B, T) known tokens, and the state behind them."""
+        o_BTE, _, state = self.read(tokens_BT, state)
+        return self.dropout(o_BTE), state
+
+    def read(self, tokens_BT: Tensor, state: AttentiveState) -> tuple[Tensor, Tensor, AttentiveState]:
+        """o_t (B, T, E) and the weights over the source (B, T, S) after each of (B, T) known tokens, and the state
+        behind them.
+        """
+        y_BTE = self.dropout(self.embedding(tokens_BT))
+        if self.from_fed is not None:
+            return self._one_by_one(y_BTE, state, self.from_fed.weight)
+        h_BTH, hidden = self.recurrent(y_BTE, None, state.hidden)
+        c_BTD, weights_BTS = self.attention(h_BTH, state.source)
+        return self._attentional(c_BTD, h_BTH), weights_BTS, AttentiveState(hidden, state.source, None)
+
+    def reorder_state(self, state: AttentiveState, index: Tensor) -> AttentiveState:
+        """The state of the rows `index`, in that order; rows may be dropped or repeated."""
+        fed = None if state.fed is None else state.fed[index]
+        return AttentiveState(state.hidden[:, index], state.source.rows(index), fed)
+
+    def _attentional(self, c_BTD: Tensor, h_BTH: Tensor) -> Tensor:
+        return torch.tanh(self.to_readout(torch.cat([c_BTD, h_BTH.to(c_BTD.dtype)], dim=-1)))
+
+    def _one_by_one(
+        self, y_BTE: Tensor, state: AttentiveState, from_fed: Tensor
+    ) -> tuple[Tensor, Tensor, AttentiveState]:
+        """`read` where a step needs what the one before has attended to."""
+        dtype = working_dtype(y_BTE)
+        layers = _Layers(self.recurrent, self._cells(), state.hidden, dtype)
+        feed, attend = OverTime(from_fed, dtype), Attending(self.attention, state.source)
+        attentional = None if self.query_before else OverTime(self.to_readout.weight, dtype)
+        h, contexts, tops, weights = layers.top(), [], [], []
+        fed = h if state.fed is None else state.fed
+        for x_BG in self._cells()[0].read(y_BTE.transpose(0, 1)).unbind(0):
+            if attentional is None:
+                fed, weights_BS = attend(h)
+                contexts.append(fed)
+            h = layers.step(feed(fed, x_BG))
+            if attentional is not None:
+                c_BD, weights_BS = attend(h)
+                fed = torch.tanh(attentional(torch.cat([c_BD, h], dim=-1)))
+            tops.append(h if attentional is None else fed)
+            weights.append(weights_BS)
+        o_BTE = torch.stack(tops, dim=1)
+        if attentional is None:
+            joined = torch.cat([o_BTE, y_BTE.to(o_BTE.dtype), torch.stack(contexts, dim=1)], dim=-1)
+            o_BTE = self.to_readout(joined)
+        after = AttentiveState(layers.end(), state.source, None if attentional is None else fed)
+        return o_BTE, torch.stack(weights, dim=1), after
+
+    def _cells(self) -> list[SteppedLayer]:
+        return [cell for (cell,) in self.recurrent.cells() if isinstance(cell, SteppedLayer)]
+
+
+class _Layers:
+    """The layers of a stack in the course of one pass, step by step."""
+
+    def __init__(self, recurrent: Recurrent, cells: list[SteppedLayer], hidden_LBS: Tensor, dtype: torch.dtype) -> None:
+        self._recurrent, self._cells = recurrent, cells
+        self._products = [cell.begin(dtype) for cell in cells]
+        watched = recurrent.steps is not None and not hidden_LBS.requires_grad
+        self._hidden = list((hidden_LBS.detach().requires_grad_() if watched else hidden_LBS).unbind(0))
+        if recurrent.steps is not None:
+            self._steps = [Steps([], None) for _ in cells]
+            recurrent.steps += self._steps
+
+    def top(self) -> Tensor:
+        """(B, H), h of the top layer."""
+        return self._hidden[-1][:, : self._recurrent.hidden]
+
+    def step(self, x_BG: Tensor) -> Tensor:
+        """The next h (B, H) of the top layer from what the lowest one has read."""
+        for depth, (cell, products) in enumerate(zip(self._cells, self._products, strict=True)):
+            if depth:
+                below = self._recurrent.dropout(self._hidden[depth - 1][:, : self._recurrent.hidden])
+                x_BG = cell.read(below.unsqueeze(0))[0]
+            self._hidden[depth] = cell.step(x_BG, self._hidden[depth], products, None)
+            if self._recurrent.steps is not None:
+                self._steps[depth].states.append(self._hidden[depth])
+        return self.top()
+
+    def end(self) -> Tensor:
+        """(L, B, S) states of all layers."""
+        return torch.stack(self._hidden)
+
+
+class AttentiveEncoderDecoder(EncoderDecoder):
+    """An encoder–decoder whose decoder looks back at the source."""
+
+    def attention(self, source_BS: Tensor, lengths_B: Tensor, tokens_BT: Tensor) -> Tensor:
+        """Weights over the source, (B, 1, 1, T, S), when the decoder is given (B, T) right tokens; 0 at padding."""
+        state = self.decoder.init_state(self.encode(source_BS, lengths_B))
+        weights_BTS: Tensor = self.decoder.read(tokens_BT, state)[1]
+        return weights_BTS[:, None, None]

@@ -1,0 +1,94 @@
+"""Sequence to sequence (Sutskever et al. 2014, arXiv:1409.3215): an encoder's last states are a decoder's first."""
+
+import torch
+from torch import Tensor, nn
+
+from seqtrain.layers.dropout import Dropout
+from seqtrain.layers.encoder_decoder import Reader, Writer
+from seqtrain.layers.output import state_dtype
+from seqtrain.layers.recurrent import Recurrent, reverse_within
+
+
+class StateEncoder(Reader):
+    """Reads a sentence into the states of all its layers, and whatever else cells remember: an LSTM's h and c.
+
+    Where it reads both ways, each layer's two states become one by a linear bridge.
+
+    Args:
+        vocabulary: number of source tokens.
+        embedding: width E of the embeddings.
+        recurrent: the stack that reads them.
+        dropout: on embeddings.
+        reverse: whether words are read last to first (section 3.3 of the paper); the end of the sentence stays at the
+            end.
+    """
+
+    def __init__(
+        self, *, vocabulary: int, embedding: int, recurrent: Recurrent, dropout: Dropout, reverse: bool
+    ) -> None:
+        super().__init__(vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout)
+        self.reverse = reverse
+        S = recurrent.state_size
+        self.bridges = nn.ModuleList(
+            nn.Linear(2 * S, S) for _ in range(len(recurrent.stack) if recurrent.directions == 2 else 0)
+        )
+
+    def forward(self, source_BS: Tensor, lengths_B: Tensor) -> Tensor:
+        """The (L, B, S) first states of the decoder's layers for (B, S) ids of (B,) lengths."""
+        if self.reverse:
+            source_BS = reverse_within(source_BS.t().unsqueeze(-1), lengths_B - 1)[..., 0].t()
+        _, last_LBS = self.read(source_BS, lengths_B)
+        if not self.bridges:
+            return last_LBS
+        both = zip(self.bridges, last_LBS[0::2], last_LBS[1::2], strict=True)
+        return torch.stack([bridge(torch.cat(states, dim=-1)) for bridge, *states in both])
+
+
+class StateDecoder(Writer):
+    """Writes a sentence; all that it knows of the source is its first state.
+
+        h_t = layers(e(y_{t-1}), h_{t-1})
+        p(y_t) = softmax(W h_t + b)
+
+    Where W is the matrix of embeddings and these have another width, W P h_t.
+
+    Args:
+        vocabulary: number of target tokens.
+        embedding: width E of the embeddings.
+        recurrent: the stack; its inputs are E wide.
+        dropout: on embeddings and on h_t.
+        tie: whether the output matrix W is the embedding matrix.
+        weight: the embedding matrix to share with the encoder; an own one without it.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocabulary: int,
+        embedding: int,
+        recurrent: Recurrent,
+        dropout: Dropout,
+        tie: bool,
+        weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(
+            vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout, weight=weight
+        )
+        H = recurrent.hidden
+        self.project = nn.Linear(H, embedding, bias=False) if tie and embedding != H else None
+        self.output = self._output(embedding if tie else H, tie=tie)
+
+    def init_state(self, memory: Tensor) -> Tensor:
+        """The (L, B, S) state before the first step: what the encoder made."""
+        return memory.to(state_dtype(memory))
+
+    def forward(self, tokens_BT: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs of the output layer, (B, T, E) or (B, T, H), after each of (B, T) known tokens, and the state after
+        them.
+        """
+        h_BTH, state = self.recurrent(self.dropout(self.embedding(tokens_BT)), None, state)
+        return self.dropout(h_BTH if self.project is None else self.project(h_BTH)), state
+
+    def reorder_state(self, state: Tensor, index: Tensor) -> Tensor:
+        """The state of the rows `index`, in that order; rows may be dropped or repeated."""
+        return state[:, index]

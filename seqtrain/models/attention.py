@@ -1,0 +1,55 @@
+"""Recurrent translation with attention (Bahdanau et al. 2014, arXiv:1409.0473; Luong et al. 2015, arXiv:1508.04025)."""
+
+from typing import Any, Literal
+
+from seqtrain.errors import UserError
+from seqtrain.layers.attentive import AttendedEncoder, AttentiveDecoder, AttentiveEncoderDecoder
+from seqtrain.layers.source_attention import SourceAttention
+from seqtrain.models.translator import RecurrentTranslator
+from seqtrain.tasks.translation import Translation
+
+
+class Attention(RecurrentTranslator):
+    """An encoder whose decoder looks back, at every step, at the source states that it needs.
+
+    Args:
+        task: what the network is built for.
+        score: how a query is held against a source state: `additive` (Bahdanau 2014), `dot` or `general` (Luong 2015),
+            `scaled_dot` (Vaswani 2017).
+        query: the decoder's state that asks: the `previous` one, and the context enters the cell (Bahdanau 2014), or
+            the `current` one, and the context joins the state before the output layer (Luong 2015).
+        input_feeding: whether each step reads what the output layer read at the one before (Luong 2015, section 3.3);
+            with `query=current`.
+        options: see `RecurrentTranslator`.
+
+    Raises:
+        UserError: `input_feeding` with `query=previous`, or `score=dot` where states differ in width.
+    """
+
+    def __init__(
+        self,
+        *,
+        task: Translation,
+        score: Literal["additive", "dot", "general", "scaled_dot"] = "additive",
+        query: Literal["previous", "current"] = "previous",
+        input_feeding: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(task=task, **options)
+        if input_feeding and query == "previous":
+            raise UserError(
+                "model.input_feeding=true goes with model.query=current",
+                "With query=previous the context is fed to the cell already: set model.query=current, or leave it out.",
+            )
+        encoder = AttendedEncoder(**self.reading(task))
+        states = encoder.recurrent.outputs
+        if score == "dot" and states != self.hidden:
+            raise UserError(
+                f"model.score=dot multiplies decoder states of width {self.hidden} with others of width {states}",
+                "Set model.bidirectional=false, or model.score=general, which has a matrix between them.",
+            )
+        attention = SourceAttention(score=score, queries=self.hidden, states=states, hidden=self.hidden)
+        decoder = AttentiveDecoder(
+            **self.writing(task, encoder), attention=attention, query=query, input_feeding=input_feeding
+        )
+        self.network = AttentiveEncoderDecoder(encoder=encoder, decoder=decoder)

@@ -1,0 +1,101 @@
+"""The Transformer (Vaswani et al. 2017, arXiv:1706.03762)."""
+
+from typing import Any, Literal
+
+from torch import nn
+
+from seqtrain.config.types import Positive, Probability
+from seqtrain.errors import UserError
+from seqtrain.layers.embedding import embedding
+from seqtrain.layers.output import OutputLayer
+from seqtrain.layers.positions import Learned, Rotary, Sinusoidal
+from seqtrain.layers.transformer import Decoder, DecoderLayer, Embedded, Encoder, EncoderLayer, Transformer
+from seqtrain.models.base import SequenceModel
+from seqtrain.tasks.translation import Translation
+
+
+class TransformerModel(SequenceModel):
+    """Translates by attention alone.
+
+    Args:
+        task: what the network is built for.
+        width: of embeddings and of every layer's states; a multiple of `heads`, even.
+        layers: layers of the encoder, and of the decoder.
+        heads: attention heads of a layer.
+        feed_forward: width inside of the feed-forward networks.
+        norm: layer norms in front of sublayers, or behind them as in the paper.
+        positions: sinusoids as in the paper; a learned vector a step; or rotations of queries and keys (Su 2021).
+        max_positions: tokens a sentence at most, with learned positions; the others have no such limit.
+        dropout: rate on embeddings and on what each sublayer adds.
+        tie_embeddings: whether the output layer shares the target embeddings (Press & Wolf 2017); with a joint
+            vocabulary the source embeddings are the same matrix too.
+        options: `label_smoothing`, see `SequenceModel`.
+    """
+
+    tasks = ("translation",)
+
+    def __init__(
+        self,
+        *,
+        task: Translation,
+        width: Positive = 256,
+        layers: Positive = 3,
+        heads: Positive = 4,
+        feed_forward: Positive = 512,
+        norm: Literal["pre", "post"] = "pre",
+        positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal",
+        max_positions: Positive = 256,
+        dropout: Probability = 0.1,
+        tie_embeddings: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(task=task, **options)
+        _check(width, heads, positions)
+        source = embedding(task.source_vocabulary, width)
+        target = source if tie_embeddings and task.shared else embedding(task.target_vocabulary, width)
+
+        def embedded(table: nn.Embedding) -> Embedded:
+            added: Sinusoidal | Learned | None = None
+            if positions == "sinusoidal":
+                added = Sinusoidal(width=width)
+            elif positions == "learned":
+                added = Learned(width=width, max_positions=max_positions)
+            return Embedded(table=table, positions=added, dropout=dropout)
+
+        rotary = Rotary(width=width // heads) if positions == "rotary" else None
+        layer: dict[str, Any] = {
+            "width": width,
+            "heads": heads,
+            "feed_forward": feed_forward,
+            "norm": norm,
+            "dropout": dropout,
+            "rotary": rotary,
+        }
+        output = OutputLayer(
+            inputs=width, vocabulary=task.target_vocabulary, weight=target.weight if tie_embeddings else None
+        )
+        self.network = Transformer(
+            encoder=Encoder(
+                embedded=embedded(source), layers=[EncoderLayer(**layer) for _ in range(layers)], norm=norm
+            ),
+            decoder=Decoder(
+                embedded=embedded(target),
+                layers=[DecoderLayer(**layer) for _ in range(layers)],
+                norm=norm,
+                output=output,
+            ),
+        )
+        if positions == "learned":
+            setattr(self.network, "max_positions", max_positions)  # noqa: B010
+
+
+def _check(width: int, heads: int, positions: str) -> None:
+    """Raises a `UserError` where the sizes do not fit."""
+    unit = 2 * heads if positions == "rotary" else heads if heads % 2 == 0 else 2 * heads
+    if width % unit:
+        nearest = max(unit, round(width / unit) * unit)
+        raise UserError(
+            f"model.width={width} is not a multiple of {unit}, which model.heads={heads} and "
+            f"model.positions={positions} need",
+            f"Set model.width={nearest}, or another number of heads.",
+        )

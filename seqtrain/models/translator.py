@@ -1,0 +1,91 @@
+"""What the recurrent translators share: a cell by its name, and its sizes in encoder and decoder."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from seqtrain.config.types import Positive, Probability
+from seqtrain.layers.dropout import Dropout
+from seqtrain.layers.gru import GRULayer
+from seqtrain.layers.hyper import HyperLSTMLayer
+from seqtrain.layers.lstm import LSTMLayer
+from seqtrain.layers.multiplicative import MLSTMLayer, MRNNLayer
+from seqtrain.layers.recurrent import Cell, Recurrent
+from seqtrain.layers.rnn import RNNLayer
+from seqtrain.models.base import SequenceModel
+from seqtrain.tasks.translation import Translation
+
+CELLS: Mapping[str, Cell] = {
+    "rnn": RNNLayer,
+    "gru": GRULayer,
+    "lstm": LSTMLayer,
+    "mrnn": MRNNLayer,
+    "mlstm": MLSTMLayer,
+    "hyperlstm": HyperLSTMLayer,
+}
+
+
+class RecurrentTranslator(SequenceModel):
+    """Translates by a recurrent encoder and a recurrent decoder of any cell.
+
+    Args:
+        task: what the network is built for.
+        cell: the unit, as in `model=CELL`, with that model's default options.
+        embedding: width of the embeddings.
+        hidden: width of the recurrent state of each direction.
+        layers: recurrent layers of the encoder, and of the decoder.
+        bidirectional: whether the encoder reads both ways.
+        dropout: rate on embeddings, between layers and before the output layer.
+        tie_embeddings: whether the output layer shares the target embeddings (Press & Wolf 2017); with a joint
+            vocabulary the source embeddings are the same matrix too.
+        options: `label_smoothing`, see `SequenceModel`.
+    """
+
+    tasks = ("translation",)
+
+    def __init__(
+        self,
+        *,
+        task: Translation,
+        cell: Literal["rnn", "gru", "lstm", "mrnn", "mlstm", "hyperlstm"] = "gru",
+        embedding: Positive = 256,
+        hidden: Positive = 512,
+        layers: Positive = 1,
+        bidirectional: bool = True,
+        dropout: Probability = 0.3,
+        tie_embeddings: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(task=task, **options)
+        self.cell, self.embedding, self.hidden, self.layers = cell, embedding, hidden, layers
+        self.bidirectional, self.dropout, self.tie_embeddings = bidirectional, dropout, tie_embeddings
+
+    def stack(self, *, both: bool) -> Recurrent:
+        """Recurrent layers over embeddings, in `both` directions or one."""
+        return Recurrent(
+            cell=CELLS[self.cell],
+            inputs=self.embedding,
+            hidden=self.hidden,
+            layers=self.layers,
+            bidirectional=both,
+            dropout=self.dropout,
+        )
+
+    def reading(self, task: Translation) -> dict[str, Any]:
+        """What every encoder is made of."""
+        return {
+            "vocabulary": task.source_vocabulary,
+            "embedding": self.embedding,
+            "recurrent": self.stack(both=self.bidirectional),
+            "dropout": Dropout(self.dropout),
+        }
+
+    def writing(self, task: Translation, encoder: Any) -> dict[str, Any]:
+        """What every decoder beside that encoder is made of."""
+        return {
+            "vocabulary": task.target_vocabulary,
+            "embedding": self.embedding,
+            "recurrent": self.stack(both=False),
+            "dropout": Dropout(self.dropout),
+            "tie": self.tie_embeddings,
+            "weight": encoder.embedding.weight if self.tie_embeddings and task.shared else None,
+        }
