@@ -31,11 +31,14 @@ SMALL = {
     "sacrebleu RUN/hypotheses/test.reference.txt -i RUN/hypotheses/test.txt": "",
     "python -m seqtrain resume=RUN trainer.max_epochs=30": "trainer.max_epochs=2",
     "python -m seqtrain -m seed=1,2,3 group=seeds": f"{PAIRS} {TINY} logger=none",
+    "python -m seqtrain compare RUN RUN2": "",
     "python -m seqtrain data=brackets model.reset=after optimizer.lr=5e-4": f"{PAIRS} {TINY} logger=none",
     "python -m seqtrain --cfg job data=multi30k": "",
     "python -m seqtrain logger=none": f"{PAIRS} {TINY}",
 }
-"""Command to what is put behind it, so that it takes seconds. RUN is the first one's run, PATH a small Multi30k."""
+"""Command to what is put behind it, so that it takes seconds. RUN is the first one's run, RUN2 the second of the three
+runs, PATH a small Multi30k.
+"""
 
 MAKE = {"make train": "python -m seqtrain", "make test": "python -m pytest"}
 """Command of make to what it has to come to; shown by make, not run."""
@@ -76,6 +79,8 @@ class Place:
     def __call__(self, command: str) -> subprocess.CompletedProcess[str]:
         """Runs a line of the README and what `SMALL` puts behind it."""
         line = f"{command} {SMALL.get(command, '')}"
+        second = next(self.work.glob("multirun/*/1"), self.work)
+        line = line.replace("RUN2", str(second.relative_to(self.work)))
         line = line.replace("RUN", self.run.name).replace("PATH", shlex.quote(str(self.data)))
         line = re.sub(r"\bpython -m", f"{shlex.quote(sys.executable)} -m", line)
         line = re.sub(r"^sacrebleu", f"{shlex.quote(sys.executable)} -m sacrebleu", line)
@@ -126,6 +131,9 @@ def test_commands_run(place: Place, command: str) -> None:
         assert json.loads(done.stdout)["score"] == pytest.approx(logged, abs=0.051)
     elif " evaluate " in command:
         assert json.loads(done.stdout)["decoding"]["beam"] == 5
+    elif " compare " in command:
+        assert "multirun/" in done.stdout
+        assert "BLEU" in done.stdout
     elif " resume=" in command:
         manifest = json.loads((place.run / "manifest.json").read_text())
         assert manifest["status"] == "finished"

@@ -49,7 +49,8 @@ class AttentiveDecoder(Writer):
         s_t = cell(W e(y_{t-1}) + C c_t, s_{t-1})
         o_t = maxout_2(U_o s_t + V_o e(y_{t-1}) + C_o c_t)
 
-    The paper's equation 4 has p(y_t) depend on s_t, as here; its appendix writes s_{t-1} in the last line.
+    The paper's equation 4 has p(y_t) depend on s_t; its appendix writes s_{t-1} in the last line, as with
+    `readout="previous"`.
 
     With `query="current"`, the new state asks (Luong 2015, section 3), and all steps can do so at once:
 
@@ -66,6 +67,7 @@ class AttentiveDecoder(Writer):
         recurrent: the stack of layers; its inputs are E wide.
         attention: over the source.
         query: which state asks.
+        readout: which state is read in the last line, with `query="previous"`.
         input_feeding: whether o_{t-1} is read beside y_{t-1}; with `query="current"`.
         dropout: on embeddings and on what the output layer reads.
         tie: whether the output matrix W_o is the embedding matrix.
@@ -80,6 +82,7 @@ class AttentiveDecoder(Writer):
         recurrent: Recurrent,
         attention: SourceAttention,
         query: str,
+        readout: str,
         input_feeding: bool,
         dropout: Dropout,
         tie: bool,
@@ -90,6 +93,7 @@ class AttentiveDecoder(Writer):
         )
         H, D = recurrent.hidden, attention.states
         self.attention, self.query_before = attention, query == "previous"
+        self.readout_before = readout == "previous"
         self.to_state = nn.Linear(H, self.layers * recurrent.state_size)
         self.from_fed: nn.Linear | None = None
         if self.query_before or input_feeding:
@@ -148,11 +152,11 @@ class AttentiveDecoder(Writer):
             if attentional is None:
                 fed, weights_BS = attend(h)
                 contexts.append(fed)
-            h = layers.step(feed(fed, x_BG))
+            before, h = h, layers.step(feed(fed, x_BG))
             if attentional is not None:
                 c_BD, weights_BS = attend(h)
                 fed = torch.tanh(attentional(torch.cat([c_BD, h], dim=-1)))
-            tops.append(h if attentional is None else fed)
+            tops.append(fed if attentional is not None else before if self.readout_before else h)
             weights.append(weights_BS)
         o_BTE = torch.stack(tops, dim=1)
         if attentional is None:

@@ -48,17 +48,20 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         N, V = len(x_NE), len(weight_VE)
         wide = torch.promote_types(dtype, torch.float32)
-        x, W, b = x_NE.to(dtype), weight_VE.to(dtype), bias_V.to(dtype)
+        # In bfloat16 a processor prepares products anew for every number of rows, which costs as much as they do: rows
+        # of zeros make it a multiple.
+        x, W, b = F.pad(x_NE.to(dtype), (0, 0, 0, -N % SLICE)), weight_VE.to(dtype), bias_V.to(dtype)
         log_p_right = torch.zeros((), dtype=wide, device=x.device)
         log_sums = torch.zeros_like(log_p_right)
         dx = torch.empty_like(x) if wants else x
         dW = torch.zeros_like(weight_VE, dtype=wide) if wants else None
         db = torch.zeros_like(bias_V, dtype=wide)
-        chunk = x.new_empty(min(CHUNK, N), V)
-        for start in range(0, N, CHUNK):
+        chunk = x.new_empty(min(CHUNK, len(x)), V)
+        for start in range(0, len(x), CHUNK):
             rows = slice(start, start + CHUNK)
             right = target_N[rows].unsqueeze(1)
-            d = torch.addmm(b, x[rows], W.t(), out=chunk[: len(right)])
+            whole = torch.addmm(b, x[rows], W.t(), out=chunk[: len(x[rows])])
+            d = whole[: len(right)]
             for part, own in zip(d.split(SLICE), right.split(SLICE), strict=True):
                 log_p = torch.log_softmax(part, 1, dtype=wide)
                 own_log_p = log_p.gather(1, own)
@@ -71,8 +74,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 # One index into the flat chunk: `scatter_add_` would copy all of it, there and back.
                 places = torch.arange(len(d), device=d.device) * V + right.squeeze(1)
                 d.view(-1).index_add_(0, places, torch.full_like(places, smoothing - 1, dtype=dtype))
-                torch.mm(d, W, out=dx[rows])
-                dW += d.t() @ x[rows]
+                torch.mm(whole, W, out=dx[rows])
+                dW += whole.t() @ x[rows]
                 db += d.sum(0)  # added up in float32 inside, and not copied to it before
         x_sum, W_sum = x.sum(0, dtype=wide), W.sum(0, dtype=wide)
         log_p_all = x_sum @ W_sum + N * b.sum(dtype=wide) - V * log_sums
@@ -83,14 +86,15 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             db -= even * N
         if wants:
             ctx.save_for_backward(dx, dW, db)
-        ctx.dtypes = (x_NE.dtype, weight_VE.dtype, bias_V.dtype)
+        ctx.rows, ctx.dtypes = N, (x_NE.dtype, weight_VE.dtype, bias_V.dtype)
         nll = -log_p_right
         ctx.mark_non_differentiable(nll)
         return (1 - smoothing) * nll - smoothing / V * log_p_all, nll
 
     @staticmethod
     def backward(ctx: Any, dloss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        gradients = (g.mul(dloss).to(dtype) for g, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True))
+        dx, *rest = ctx.saved_tensors
+        gradients = (g.mul(dloss).to(dtype) for g, dtype in zip((dx[: ctx.rows], *rest), ctx.dtypes, strict=True))
         return *gradients, None, None, None, None
 
 

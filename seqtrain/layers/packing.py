@@ -42,26 +42,37 @@ class Packing:
 
     Args:
         real_BT: true where there is a token; padding stands behind.
+        multiple: the number of rows is a multiple of it, as far as there is padding to fill them up with. A processor
+            prepares a matrix product anew for every number of rows, which in bfloat16 can cost more than the product:
+            few different numbers are fast.
 
     Attributes:
         real: `real_BT`.
-        rows: (N,) places of the tokens in the flattened batch, sentence by sentence.
+        rows: (N,) places of the tokens in the flattened batch, sentence by sentence; behind them padding that fills up.
         steps: (N,) the step t of each.
         full: whether there is no padding.
     """
 
-    def __init__(self, real_BT: Tensor) -> None:
-        self.real = real_BT
-        self.rows = real_BT.flatten().nonzero().squeeze(1)
-        self.steps = self.rows % real_BT.shape[1]
-        self.full = len(self.rows) == real_BT.numel()
+    def __init__(self, real_BT: Tensor, *, multiple: int = 1) -> None:
+        flat_P = real_BT.flatten()
+        rows_N = flat_P.nonzero().squeeze(1)
+        self.real, self.full = real_BT, len(rows_N) == len(flat_P)
+        rounded = -(-len(rows_N) // multiple) * multiple
+        self._all = rounded >= len(flat_P)
+        if self._all:
+            rows_N = torch.arange(len(flat_P), device=real_BT.device)
+        elif rounded > len(rows_N):
+            rows_N = torch.cat([rows_N, (~flat_P).nonzero().squeeze(1)[: rounded - len(rows_N)]])
+        self.rows, self.steps = rows_N, rows_N % real_BT.shape[1]
 
     def pack(self, x_BTD: Tensor) -> Tensor:
-        """(N, D) rows of the tokens."""
+        """(N, …) the rows of (B, T, …)."""
         x_PD = x_BTD.flatten(0, 1)
-        return x_PD if self.full else _Pack.apply(x_PD, self.rows)
+        if self._all:
+            return x_PD
+        return _Pack.apply(x_PD, self.rows) if x_PD.requires_grad else x_PD.index_select(0, self.rows)
 
     def unpack(self, x_ND: Tensor) -> Tensor:
-        """(B, T, D) with 0 at padding."""
-        x_PD = x_ND if self.full else _Unpack.apply(x_ND, self.rows, self.real.numel())
+        """(B, T, D) with 0 at padding that is no row."""
+        x_PD = x_ND if self._all else _Unpack.apply(x_ND, self.rows, self.real.numel())
         return x_PD.view(*self.real.shape, -1)

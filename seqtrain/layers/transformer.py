@@ -17,6 +17,9 @@ from seqtrain.layers.positions import Learned, Rotary, Sinusoidal
 
 Norm = Literal["pre", "post"]
 
+ROWS = 256
+"""Tokens of a batch are filled up to a multiple of it; see `Packing`."""
+
 
 @dataclass
 class TransformerMemory:
@@ -190,8 +193,8 @@ class Encoder(nn.Module):
     def forward(self, source_BS: Tensor, lengths_B: Tensor) -> TransformerMemory:
         """Encodes (B, S) ids of (B,) lengths."""
         steps_S = torch.arange(source_BS.shape[1], device=source_BS.device)
-        packing = Packing(steps_S < lengths_B.unsqueeze(1))
-        x_ND = self.embedded(source_BS[packing.real], packing.steps)
+        packing = Packing(steps_S < lengths_B.unsqueeze(1), multiple=ROWS)
+        x_ND = self.embedded(packing.pack(source_BS), packing.steps)
         for layer in self.layers:
             x_ND = layer(x_ND, packing)
         return TransformerMemory(self.norm(x_ND), packing)
@@ -215,15 +218,15 @@ class Decoder(nn.Module):
         self.output = output
 
     def forward(self, tokens_BT: Tensor, memory: TransformerMemory, seen: list[Tensor] | None = None) -> Tensor:
-        """Inputs of the output layer, (B, T, D), after each of (B, T) known tokens; 0 where these are padding (id 0).
+        """Inputs of the output layer, (B, T, D), after each of (B, T) known tokens; anything where these are padding.
 
         Args:
             tokens_BT: what has been written.
             memory: what the encoder says.
             seen: takes up the attention weights (B, H, T, S) of every layer over the source.
         """
-        packing = Packing(tokens_BT != 0)
-        x_ND = self.embedded(tokens_BT[packing.real], packing.steps)
+        packing = Packing(tokens_BT != 0, multiple=ROWS)
+        x_ND = self.embedded(packing.pack(tokens_BT), packing.steps)
         for layer in self.layers:
             x_ND = layer(x_ND, packing, memory, seen)
         return packing.unpack(self.norm(x_ND))

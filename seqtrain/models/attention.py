@@ -18,12 +18,15 @@ class Attention(RecurrentTranslator):
             `scaled_dot` (Vaswani 2017).
         query: the decoder's state that asks: the `previous` one, and the context enters the cell (Bahdanau 2014), or
             the `current` one, and the context joins the state before the output layer (Luong 2015).
+        readout: the state that the output layer reads beside the context, with `query=previous`: the `current` one
+            (Bahdanau 2014, equation 4) or the `previous` one (the paper's appendix A.2.2).
         input_feeding: whether each step reads what the output layer read at the one before (Luong 2015, section 3.3);
             with `query=current`.
         options: see `RecurrentTranslator`.
 
     Raises:
-        UserError: `input_feeding` with `query=previous`, or `score=dot` where states differ in width.
+        UserError: `input_feeding` with `query=previous`, `readout=previous` with `query=current`, or `score=dot` where
+            states differ in width.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class Attention(RecurrentTranslator):
         task: Translation,
         score: Literal["additive", "dot", "general", "scaled_dot"] = "additive",
         query: Literal["previous", "current"] = "previous",
+        readout: Literal["current", "previous"] = "current",
         input_feeding: bool = False,
         **options: Any,
     ) -> None:
@@ -40,6 +44,11 @@ class Attention(RecurrentTranslator):
             raise UserError(
                 "model.input_feeding=true goes with model.query=current",
                 "With query=previous the context is fed to the cell already: set model.query=current, or leave it out.",
+            )
+        if readout == "previous" and query == "current":
+            raise UserError(
+                "model.readout=previous goes with model.query=previous",
+                "With query=current the state that has asked is read: leave model.readout as it is.",
             )
         encoder = AttendedEncoder(**self.reading(task))
         states = encoder.recurrent.outputs
@@ -50,6 +59,10 @@ class Attention(RecurrentTranslator):
             )
         attention = SourceAttention(score=score, queries=self.hidden, states=states, hidden=self.hidden)
         decoder = AttentiveDecoder(
-            **self.writing(task, encoder), attention=attention, query=query, input_feeding=input_feeding
+            **self.writing(task, encoder),
+            attention=attention,
+            query=query,
+            readout=readout,
+            input_feeding=input_feeding,
         )
         self.network = AttentiveEncoderDecoder(encoder=encoder, decoder=decoder)

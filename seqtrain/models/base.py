@@ -174,22 +174,24 @@ class SequenceModel(pl.LightningModule):
     def translate(self, batch: TranslationBatch, decoding: Decoding) -> list[list[Hypothesis]]:
         """The n best hypotheses of every source sentence of a batch, best first; or its samples.
 
-        None is longer than the network has positions for.
+        None is longer than the network has positions for. On a processor everything is computed in 32 bits: rows get
+        fewer as sentences end, and bfloat16 products are prepared anew for every number of rows.
         """
         network: Any = self.network
         longest = min(decoding.max_length, getattr(network, "max_positions", decoding.max_length))
-        memory = network.encode(batch.source, batch.source_lengths)
-        return search(
-            network.decoder,
-            memory,
-            sentences=len(batch),
-            device=batch.source.device,
-            settings=replace(decoding, max_length=longest),
-            bos=BOS,
-            eos=EOS,
-            never=[PAD, BOS, UNK],
-            numbers=batch.index,
-        )
+        with torch.autocast("cpu", enabled=False):
+            memory = network.encode(batch.source, batch.source_lengths)
+            return search(
+                network.decoder,
+                memory,
+                sentences=len(batch),
+                device=batch.source.device,
+                settings=replace(decoding, max_length=longest),
+                bos=BOS,
+                eos=EOS,
+                never=[PAD, BOS, UNK],
+                numbers=batch.index,
+            )
 
     def recurrent_matrices(self) -> Iterator[tuple[str, Tensor]]:
         """Every recurrent matrix, gate by gate, as a named (H, H) view of the parameters."""

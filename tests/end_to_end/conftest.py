@@ -27,6 +27,7 @@ SETTINGS = (
     "trainer.accelerator=cpu",
     "trainer.log_every_n_steps=1",
     "logger=none",
+    "callbacks.bleu.resamples=50",
 )
 """A training on captions of a few seconds."""
 

@@ -19,6 +19,7 @@ from tests.models.examples import ALL, JOINT, PAIR, TARGETS, overfit, tiny, tran
 
 ATTENTION: list[dict[str, Any]] = [
     {},
+    {"readout": "previous"},
     {"layers": 2, "cell": "lstm", "score": "dot", "bidirectional": False},
     {"cell": "mlstm", "score": "general"},
     {"query": "current", "score": "general", "cell": "lstm", "layers": 2},
@@ -62,7 +63,7 @@ def test_a_sentence_does_not_depend_on_its_batch(name: str, options: dict[str, A
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [VARIANTS[0], VARIANTS[5], VARIANTS[-3]], ids=["bahdanau", "luong", "seq2seq"]
+    ("name", "options"), [VARIANTS[0], VARIANTS[6], VARIANTS[-3]], ids=["bahdanau", "luong", "seq2seq"]
 )
 def test_learns_a_batch_by_heart_and_translates_it(name: str, options: dict[str, Any]) -> None:
     model, batch = tiny(name, JOINT, **options), translations()
@@ -94,8 +95,11 @@ def test_attention_weights(options: dict[str, Any]) -> None:
     assert not hasattr(tiny("seq2seq", PAIR).network, "attention")
 
 
-def step_of_bahdanau(model: Any, s: np.ndarray, h: np.ndarray, e: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def step_of_bahdanau(
+    model: Any, before: np.ndarray, h: np.ndarray, e: np.ndarray, *, readout: str
+) -> tuple[np.ndarray, np.ndarray]:
     """s_i (H,) and the logits (V,) from s_{i-1}, the source's states (S, D) and e(y_{i-1})."""
+    s = before
     p = weights_of(model.network.decoder)
     H = len(s)
     scores = [
@@ -106,13 +110,15 @@ def step_of_bahdanau(model: Any, s: np.ndarray, h: np.ndarray, e: np.ndarray) ->
     U_r, U_z, U = p["recurrent.stack.0.0.weight_hh"].reshape(3, H, H)
     r, z = sigmoid(x[:H] + U_r @ s), sigmoid(x[H : 2 * H] + U_z @ s)
     s = z * s + (1 - z) * np.tanh(x[2 * H :] + U @ (r * s))
-    t = p["to_readout.weight"] @ np.concatenate([s, e, c]) + p["to_readout.bias"]
+    read = s if readout == "current" else before
+    t = p["to_readout.weight"] @ np.concatenate([read, e, c]) + p["to_readout.bias"]
     return s, p["output.weight"] @ t.reshape(-1, 2).max(1) + p["output.bias"]
 
 
+@pytest.mark.parametrize("readout", ["current", "previous"])
 @torch.no_grad()
-def test_bahdanaus_decoder_is_that_of_the_equations() -> None:
-    model, batch = tiny("attention", PAIR, tie_embeddings=False).double().eval(), translations([0])
+def test_bahdanaus_decoder_is_that_of_the_equations(readout: str) -> None:
+    model, batch = tiny("attention", PAIR, tie_embeddings=False, readout=readout).double().eval(), translations([0])
     scattered(model)
     network, decoder = model.network, model.network.decoder
     taught = decoder.output(network.teach(batch.source, batch.source_lengths, batch.target[:, :-1]))[0]
@@ -122,7 +128,7 @@ def test_bahdanaus_decoder_is_that_of_the_equations() -> None:
     np.testing.assert_allclose(last[1, 0], backward)
     s = np.tanh(p["to_state.weight"] @ backward + p["to_state.bias"])
     for t, token in enumerate(batch.target[0, :-1].tolist()):
-        s, logits = step_of_bahdanau(model, s, states[0].numpy(), p["embedding.weight"][token])
+        s, logits = step_of_bahdanau(model, s, states[0].numpy(), p["embedding.weight"][token], readout=readout)
         np.testing.assert_allclose(taught[t], logits, rtol=1e-8)
 
 
