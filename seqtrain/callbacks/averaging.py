@@ -4,6 +4,7 @@ import contextlib
 import logging
 import math
 import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +31,8 @@ class Averaging(pl.Callback):
     loads; none can be resumed from. Kept are the weights that were validated: with `EMA`, its averages.
 
     A resumed run goes on with the weights that its checkpoint knows of: what is dropped is removed one validation
-    later, when `last.ckpt` no longer counts on it.
+    later, when `last.ckpt` no longer counts on it, and what was kept after the checkpoint, when the run goes on. Weights
+    that can no longer be read are left out of the mean.
 
     Args:
         number: N.
@@ -79,10 +81,18 @@ class Averaging(pl.Callback):
             log.warning("%d of the weights to average are gone", len(self._kept) - len(there))
         self._kept = there
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """On a resumed run, removes the weights of steps that are taken again."""
+        if trainer.ckpt_path is not None and trainer.is_global_zero:
+            for file in self.path(trainer).parent.glob("weights-*.ckpt"):
+                step = file.stem.removeprefix("weights-")
+                if step.isdecimal() and int(step) > trainer.global_step:
+                    file.unlink()
+
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Takes the weights while they are those that were validated; the score is known a little later."""
         if self._applies(trainer) and trainer.is_global_zero:
-            self._validated = {name: value.detach().cpu().clone() for name, value in pl_module.state_dict().items()}
+            self._validated = _copied(pl_module.state_dict())
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keeps them, if they are among the chosen."""
@@ -99,16 +109,16 @@ class Averaging(pl.Callback):
         self._dropped = sorted(before - now)
         self._validated = None
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes the mean."""
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes the mean: here, which is come to also by a resumed run that has no step to take any more."""
         if trainer.fast_dev_run or not trainer.is_global_zero:  # type: ignore[attr-defined]
             return
         self._remove(trainer, self._dropped)
+        mean = average(self._readable(trainer))
         if not self._kept:
-            log.warning("no validation, so no weights to average")
+            log.warning("there are no weights to average")
             return
         steps = [int(kept["step"]) for kept in self._kept]
-        mean = average([self._file(trainer, step) for step in steps])
         self._save(trainer, self.path(trainer), mean, steps[-1], averaged=steps)
         log.info("averaged.ckpt: the mean of the weights after %s steps", ", ".join(map(str, steps)))
 
@@ -119,17 +129,28 @@ class Averaging(pl.Callback):
     def _file(self, trainer: pl.Trainer, step: int) -> Path:
         return self.path(trainer).with_name(f"weights-{step}.ckpt")
 
+    def _readable(self, trainer: pl.Trainer) -> Iterator[dict[str, Tensor]]:
+        """The weights that are kept, one after another; what cannot be read is not kept any longer."""
+        for kept in list(self._kept):
+            try:
+                content = read_checkpoint(self._file(trainer, int(kept["step"])))
+            except UserError as error:
+                log.warning("left out of the mean: %s", str(error).partition("\n")[0])
+                self._kept.remove(kept)
+            else:
+                yield content["state_dict"]
+
     @staticmethod
     def _applies(trainer: pl.Trainer) -> bool:
         return trainer.state.fn == "fit" and not trainer.sanity_checking and not trainer.fast_dev_run  # type: ignore[attr-defined]
 
     def _score(self, trainer: pl.Trainer) -> float:
-        if self.keep == "last" or self.monitor is None:
-            return 0.0
-        if self.monitor not in trainer.callback_metrics:
+        """The metric, whichever are kept: a resumed run may keep the best. NaN where it is not there and not needed."""
+        found = trainer.callback_metrics.get(self.monitor or "")
+        if found is None and self.keep == "best":
             there = ", ".join(sorted(trainer.callback_metrics))
             raise UserError(f"callbacks.averaging.monitor={self.monitor}: no such metric", f"There are: {there}.")
-        return float(trainer.callback_metrics[self.monitor])
+        return math.nan if found is None else float(found)
 
     def _chosen(self, kept: list[Kept]) -> list[Kept]:
         """Those to keep, the oldest first; of equally good ones the older."""
@@ -148,17 +169,21 @@ class Averaging(pl.Callback):
                 self._file(trainer, step).unlink()
 
 
-def average(paths: list[Path]) -> dict[str, Tensor]:
-    """The mean of the weights of checkpoints, read one after another; what is not floating-point is the last one's.
-
-    Raises:
-        UserError: one of them is missing or damaged.
-    """
+def average(several: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of weights, taken one after another; what is not floating-point is the last one's."""
     sums: dict[str, Tensor] = {}
-    weights: dict[str, Tensor] = {}
-    for path in paths:
-        weights = read_checkpoint(path)["state_dict"]
+    weights: Mapping[str, Tensor] = {}
+    number = 0
+    for weights in several:
+        number += 1
         for name, value in weights.items():
             if value.is_floating_point():
                 sums[name] = sums.get(name, torch.zeros((), dtype=torch.float64)) + value.double()
-    return weights | {name: (total / len(paths)).to(weights[name].dtype) for name, total in sums.items()}
+    return {**weights, **{name: (total / number).to(weights[name].dtype) for name, total in sums.items()}}
+
+
+def _copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies in main memory; parameters that are one, as tied ones are, are copied once."""
+    places = {name: (value.data_ptr(), value.shape, value.stride()) for name, value in weights.items()}
+    copies = {places[name]: value.detach().to("cpu", copy=True) for name, value in weights.items()}
+    return {name: copies[place] for name, place in places.items()}

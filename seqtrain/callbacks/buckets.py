@@ -11,7 +11,7 @@ import torch
 from seqtrain.callbacks.gathering import gathered
 from seqtrain.config.types import Positive
 from seqtrain.errors import UserError
-from seqtrain.runs.cutting import Bucket, between, equal
+from seqtrain.runs.cutting import BUCKETS, Bucket, between, equal, file_name
 from seqtrain.runs.files import write_json
 
 
@@ -41,7 +41,7 @@ class Buckets(pl.Callback):
     def __init__(
         self,
         *,
-        number: Positive = 8,
+        number: Positive = BUCKETS,
         edges: dict[str, list[int]] | None = None,
         validation: bool = False,
         directory: str | None = None,
@@ -126,8 +126,7 @@ class Buckets(pl.Callback):
                     # Every rank has gathered all examples, so every rank has the same number.
                     pl_module.log(key, row[name], on_step=False, on_epoch=True, batch_size=1)
         if trainer.is_global_zero and found:
-            name = "buckets.json" if split == "test" else f"buckets-{split}.json"
-            write_json(Path(self.directory or trainer.default_root_dir) / name, found)
+            write_json(Path(self.directory or trainer.default_root_dir) / file_name(split), found)
 
     def _buckets(self, attribute: str, values: np.ndarray) -> list[Bucket]:
         if not len(values):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.config.types import Probability
+from seqtrain.errors import UserError
 
 
 class EMA(pl.Callback):
@@ -26,6 +27,9 @@ class EMA(pl.Callback):
 
     Args:
         decay: d.
+
+    Raises:
+        UserError: when the training begins, with parameters in 16 bits, which (1 − d) θ is too little to change.
     """
 
     def __init__(self, *, decay: Probability = 0.999) -> None:
@@ -48,6 +52,11 @@ class EMA(pl.Callback):
     @torch.no_grad()
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begins with θ' = θ, or goes on from a checkpoint, whose θ' the module has loaded by now."""
+        if any(p.dtype in (torch.bfloat16, torch.float16) for p in pl_module.parameters()):
+            raise UserError(
+                f"trainer.precision={trainer.precision}: a moving average of weights in 16 bits would not move",
+                "Set trainer.precision=bf16-mixed, or leave out callbacks.ema.",
+            )
         loaded, self._loaded = self._loaded or {"step": trainer.global_step}, None
         parameters = dict(pl_module.named_parameters())
         self._other = {name: value.detach().clone() for name, value in parameters.items()}

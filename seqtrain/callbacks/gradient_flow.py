@@ -17,7 +17,8 @@ from seqtrain.config.names import did_you_mean
 from seqtrain.config.types import Positive
 from seqtrain.errors import UserError
 from seqtrain.layers.flow import Flow, layer_names, measure
-from seqtrain.runs.files import replacing, write_text
+from seqtrain.runs.figures import save
+from seqtrain.runs.files import write_text
 
 log = logging.getLogger(__name__)
 
@@ -169,9 +170,7 @@ class GradientFlow(pl.Callback):
         if not trainer.is_global_zero or not self.curves:
             return
         path = self._folder(trainer) / "gradient_flow.png"
-        figure = picture(self.curves, title=type(pl_module).__name__)
-        with replacing(path) as file:
-            figure.savefig(file, format="png", dpi=120)
+        save(picture(self.curves, title=type(pl_module).__name__), path)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.log_image("flow/picture", [str(path)], step=trainer.global_step)
@@ -193,7 +192,7 @@ def picture(curves: list[dict[str, Any]], *, title: str) -> Any:
     from matplotlib.figure import Figure
 
     layers = list(dict.fromkeys(curve["layer"] for curve in curves))
-    figure = Figure(figsize=(10, 0.8 + 3.2 * len(layers)), layout="constrained")
+    figure = Figure(figsize=(10, 0.8 + 3.2 * len(layers)), layout="constrained", dpi=120)
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(layers), len(LABELS), squeeze=False)
     colours = ScalarMappable(Normalize(0, max(1, curves[-1]["step"])), colormaps["viridis"])

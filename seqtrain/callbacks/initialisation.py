@@ -169,11 +169,6 @@ class Initialisation(pl.Callback):
 
     @rank_zero_only
     def _report(self) -> None:
-        if not self.touched:
-            log.warning(
-                "initialisation found nothing to set: no recurrent matrix is in this model, for one"
-                " (leave it out: ~callbacks.initialisation)"
-            )
         for line in self._said:
             log.info("initialisation of %s", line)
         log.debug("initialisation: %s", ", ".join(name for name, _ in self.touched))

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -97,7 +98,7 @@ class Interruption(pl.Callback):
         trainer.save_checkpoint(run / "checkpoints" / "last.ckpt")
         return InterruptionError(
             f"interrupted {where}; the state is saved in {run / 'checkpoints' / 'last.ckpt'}",
-            f"Go on with it by: python -m seqtrain resume={run}",
+            f"Go on with it by: python -m seqtrain resume={shlex.quote(str(run))}",
             code=1,
         )
 

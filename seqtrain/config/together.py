@@ -10,6 +10,7 @@ from seqtrain.decoding.settings import Decoding
 from seqtrain.errors import UserError
 
 CLIPPING = "seqtrain.callbacks.clipping.GradientClipping"
+OURS = "seqtrain.callbacks."
 PAIRS = "seqtrain.data.pairs.Pairs"
 
 
@@ -27,6 +28,7 @@ def check_together(cfg: DictConfig) -> None:
     problems = [
         *_decoding(plain["decoding"], callbacks),
         *_clipping(callbacks, plain["trainer"].get("gradient_clip_val")),
+        *_monitors(callbacks),
         *_optimizer(plain["optimizer"]),
         *_languages(plain["data"]),
     ]
@@ -62,6 +64,19 @@ def _clipping(callbacks: Mapping[str, Mapping[str, Any]], by_trainer: float | No
                 f"trainer.gradient_clip_val={by_trainer}: gradients would be clipped twice, by {key} as well;"
                 f" set {key}.norm={by_trainer} in its place, or leave the callback out: ~{key}"
             )
+
+
+def _monitors(callbacks: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for name, node in callbacks.items():
+        monitor, mode = node.get("monitor"), node.get("mode")
+        # Classes of libraries have a direction of their own.
+        if not node[TARGET].startswith(OURS) or (monitor is None) == (mode is None):
+            continue
+        key = f"callbacks.{name}"
+        if mode is None:
+            yield f"{key}.monitor={monitor}: is more or less of it better? set {key}.mode=max or {key}.mode=min"
+        else:
+            yield f"{key}.mode={mode}: of which metric? set {key}.monitor=NAME"
 
 
 def _optimizer(node: Mapping[str, Any]) -> Iterator[str]:

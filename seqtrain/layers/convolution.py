@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from seqtrain.errors import UserError
 from seqtrain.layers.dropout import Dropout
 from seqtrain.layers.embedding import embedding as make_embedding
+from seqtrain.layers.positions import Learned
+from seqtrain.layers.sentences import OfSentences, numbered
 
 HALF = math.sqrt(0.5)
 """What the sum of two terms of equal variance is multiplied by, to have that variance too (section 3.4)."""
@@ -51,7 +52,7 @@ class Embedding(nn.Module):
     def __init__(self, *, vocabulary: int, width: int, positions: int, dropout: float) -> None:
         super().__init__()
         self.tokens = make_embedding(vocabulary, width, deviation=EMBEDDING_DEVIATION)
-        self.positions = nn.Parameter(torch.randn(positions, width) * EMBEDDING_DEVIATION)
+        self.positions = Learned(width=width, max_positions=positions, deviation=EMBEDDING_DEVIATION)
         self.dropout = Dropout(dropout)
 
     def forward(self, tokens_BT: Tensor, start: int = 0) -> Tensor:
@@ -60,13 +61,9 @@ class Embedding(nn.Module):
         Raises:
             UserError: there are more tokens than positions.
         """
-        end, most = start + tokens_BT.shape[1], len(self.positions)
-        if end > most:
-            raise UserError(
-                f"a sentence of {end} tokens is longer than model.max_positions={most}",
-                "Shorten it, or train with more positions.",
-            )
-        e_BTE: Tensor = self.dropout(self.tokens(tokens_BT) + self.positions[start:end])
+        end = start + tokens_BT.shape[1]
+        steps_T = torch.arange(start, end, device=tokens_BT.device)
+        e_BTE: Tensor = self.dropout(self.positions(self.tokens(tokens_BT), steps_T, end))
         return e_BTE
 
 
@@ -93,20 +90,21 @@ class Convolution(nn.Module):
         """(2H, kH) W, made anew whenever it is asked for."""
         return self.product.weight
 
-    def forward(self, x_BPH: Tensor, weight: Tensor) -> Tensor:
+    def forward(self, x_BPH: Tensor, weight: Tensor | None = None) -> Tensor:
         """(B, P − k + 1, H) gated outputs of (B, P, H) inputs: those all of whose inputs are there.
 
         Args:
             x_BPH: the inputs.
-            weight: W.
+            weight: W, where it has been made already.
         """
+        weight = self.weight if weight is None else weight
         T = x_BPH.shape[1] - self.kernel + 1
         windows = torch.cat([x_BPH[:, place : place + T] for place in range(self.kernel)], dim=-1)
         return F.glu(F.linear(windows, weight, self.product.bias), dim=-1)
 
 
 @dataclass
-class Memory:
+class Memory(OfSentences):
     """What the encoder hands to the decoder.
 
     Attributes:
@@ -118,10 +116,6 @@ class Memory:
     keys: Tensor
     values: Tensor
     real: Tensor
-
-    def of(self, index: Tensor) -> "Memory":
-        """That of the sentences `index`."""
-        return Memory(self.keys[index], self.values[index], self.real[index])
 
 
 class ConvolutionalEncoder(nn.Module):
@@ -171,9 +165,9 @@ class ConvolutionalEncoder(nn.Module):
         stack: Any = self.stack
         for layer in stack:
             x_BPH = F.pad(layer.dropout(h_BSH) * kept_BS1, (0, 0, *self.around))
-            h_BSH = (layer(x_BPH, layer.weight) + h_BSH) * HALF
+            h_BSH = (layer(x_BPH) + h_BSH) * HALF
         z_BSE = scaled_gradient(self.narrow(h_BSH), self.gradient)
-        return Memory(z_BSE, (z_BSE + e_BSE.to(z_BSE.dtype)) * HALF, real_BS)
+        return Memory(numbered(z_BSE), z_BSE, (z_BSE + e_BSE.to(z_BSE.dtype)) * HALF, real_BS)
 
 
 def scaled_gradient(x: Tensor, factor: float) -> Tensor:

@@ -34,14 +34,12 @@ class DecoderState:
         before: (B, k − 1, H) for every layer, the last inputs of its convolution, zeros before the first.
         position: tokens that have been read.
         memory: what the encoder made of the source of every row.
-        sentence: (B,) which sentence of the memory that the state began with a row's source is.
         matrices: those of every layer, which need to be normalised only once.
     """
 
     before: list[Tensor]
     position: int
     memory: Memory
-    sentence: Tensor
     matrices: list[Matrices]
 
 
@@ -153,7 +151,6 @@ class ConvolutionalDecoder(nn.Module):
             before=[nothing] * len(self.stack),
             position=0,
             memory=memory,
-            sentence=torch.arange(B, device=nothing.device),
             matrices=[layer.matrices(dtype) for layer in stack],
         )
 
@@ -172,7 +169,7 @@ class ConvolutionalDecoder(nn.Module):
             before.append(last_BPH)
             weights.append(weights_BTS)
         position = state.position + tokens_BT.shape[1]
-        after = DecoderState(before, position, state.memory, state.sentence, state.matrices)
+        after = DecoderState(before, position, state.memory, state.matrices)
         return self.dropout(self.narrow(h_BTH)), after, weights
 
     def step(self, tokens_B: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
@@ -182,12 +179,8 @@ class ConvolutionalDecoder(nn.Module):
 
     def reorder_state(self, state: DecoderState, index: Tensor) -> DecoderState:
         """The state of the rows `index`, in that order; rows may be dropped or repeated."""
-        sentence = state.sentence[index]
-        # Beams most often change places within their own sentence, whose memory is then where it was.
-        same = torch.equal(sentence, state.sentence)
-        memory = state.memory if same else state.memory.of(index)
         before = [last_BPH[index] for last_BPH in state.before]
-        return DecoderState(before, state.position, memory, sentence, state.matrices)
+        return DecoderState(before, state.position, state.memory.rows(index), state.matrices)
 
 
 class ConvolutionalEncoderDecoder(nn.Module):
@@ -201,7 +194,7 @@ class ConvolutionalEncoderDecoder(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.max_positions = len(decoder.embedding.positions)
+        self.max_positions = decoder.embedding.positions.table.num_embeddings
 
     def encode(self, source_BS: Tensor, lengths_B: Tensor) -> Memory:
         """What the decoder needs to know of (B, S) source ids."""

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from seqtrain.layers.output import state_dtype
 from seqtrain.layers.packing import Packing
@@ -32,6 +33,7 @@ class _ShortAttention(torch.autograd.Function):
         return _heads_last(torch.bmm(p, v), q_BTHE.new_empty(B, T, H, E))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, do_BTHE: Tensor) -> tuple[Tensor, Tensor, None]:
         q, k, v, p = ctx.saved_tensors
         do = _heads_first(do_BTHE)
@@ -84,14 +86,20 @@ def attend(q_BTHE: Tensor, kv_BS2HE: Tensor, real_BS: Tensor | None = None, *, c
 def weights(q_BTHE: Tensor, k_BSHE: Tensor, real_BS: Tensor) -> Tensor:
     """(B, H, T, S): softmax(Q Kᵀ / √E), 0 where a key may not be seen; arguments as in `attend`."""
     dtype = state_dtype(q_BTHE)
-    scores = torch.einsum("bthe,bshe->bhts", q_BTHE.to(dtype), k_BSHE.to(dtype)) * q_BTHE.shape[-1] ** -0.5
+    with torch.autocast(q_BTHE.device.type, enabled=False):
+        scores = torch.einsum("bthe,bshe->bhts", q_BTHE.to(dtype), k_BSHE.to(dtype)) * q_BTHE.shape[-1] ** -0.5
     return scores.masked_fill(~real_BS[:, None, None, :], -torch.inf).softmax(-1)
 
 
-def _xavier(linear: nn.Linear, matrices: int) -> nn.Linear:
-    """Each of the square matrices in a layer starts as if it stood alone (Glorot & Bengio 2010)."""
-    for matrix in linear.weight.data.chunk(matrices):
-        nn.init.xavier_uniform_(matrix)
+STACKED = 0.5**0.5
+"""How much smaller the matrices of queries, keys and values start: as in one (3D, D) matrix, like `torch.nn`'s."""
+
+
+def _linear(width: int, matrices: int = 1, *, gain: float = 1.0) -> nn.Linear:
+    """Square matrices on top of each other, from `gain` times Glorot & Bengio 2010's for one, and zero biases."""
+    linear = nn.Linear(width, matrices * width)
+    bound = gain * (3 / width) ** 0.5
+    nn.init.uniform_(linear.weight, -bound, bound)
     nn.init.zeros_(linear.bias)
     return linear
 
@@ -109,8 +117,8 @@ class SelfAttention(nn.Module):
     def __init__(self, *, width: int, heads: int, causal: bool, rotary: Rotary | None = None) -> None:
         super().__init__()
         self.heads, self.causal, self.rotary = heads, causal, rotary
-        self.project = _xavier(nn.Linear(width, 3 * width), 3)
-        self.out = _xavier(nn.Linear(width, width), 1)
+        self.project = _linear(width, 3, gain=STACKED)
+        self.out = _linear(width)
 
     def forward(self, x_ND: Tensor, packing: Packing) -> Tensor:
         """(N, D) outputs for (N, D) packed tokens."""
@@ -148,9 +156,9 @@ class CrossAttention(nn.Module):
     def __init__(self, *, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.query = _xavier(nn.Linear(width, width), 1)
-        self.key_value = _xavier(nn.Linear(width, 2 * width), 2)
-        self.out = _xavier(nn.Linear(width, width), 1)
+        self.query = _linear(width, gain=STACKED)
+        self.key_value = _linear(width, 2, gain=STACKED)
+        self.out = _linear(width)
 
     def keys_and_values(self, memory_ND: Tensor, packing: Packing) -> Tensor:
         """(B, S, 2, H, E) of a packed sequence."""

@@ -33,13 +33,21 @@ class Sinusoidal(nn.Module):
     def __init__(self, *, width: int) -> None:
         super().__init__()
         self.width = width
+        # No buffer: those have one size on all ranks, and a precision that is the model's.
+        self._table_TD = torch.empty(0, width)
 
-    def forward(self, x_ND: Tensor, steps_N: Tensor) -> Tensor:
-        """(N, D) vectors of tokens at (N,) steps, with their positions."""
-        if not len(steps_N):
-            return x_ND
-        table_TD = sinusoids(torch.arange(int(steps_N.max()) + 1, device=steps_N.device), self.width)
-        return x_ND + table_TD.index_select(0, steps_N)
+    def forward(self, x_ND: Tensor, steps_N: Tensor, end: int) -> Tensor:
+        """(…, N, D) vectors of tokens at (N,) steps, with their positions.
+
+        Args:
+            x_ND: the vectors.
+            steps_N: where they stand.
+            end: a number that is larger than all steps.
+        """
+        if len(self._table_TD) < end or self._table_TD.device != x_ND.device:
+            size = max(end, 2 * len(self._table_TD))  # decoding asks for one more each time
+            self._table_TD = sinusoids(torch.arange(size, device=x_ND.device), self.width)
+        return x_ND + self._table_TD.index_select(0, steps_N).to(x_ND.dtype)
 
 
 class Learned(nn.Module):
@@ -48,24 +56,28 @@ class Learned(nn.Module):
     Args:
         width: of the vectors.
         max_positions: number of steps that there are vectors for.
+        deviation: the vectors start from N(0, deviation²).
     """
 
-    def __init__(self, *, width: int, max_positions: int) -> None:
+    def __init__(self, *, width: int, max_positions: int, deviation: float) -> None:
         super().__init__()
-        self.table = nn.Embedding(max_positions, width)
-        nn.init.normal_(self.table.weight, std=width**-0.5)
+        self.table = nn.Embedding.from_pretrained(torch.randn(max_positions, width) * deviation, freeze=False)
 
-    def forward(self, x_ND: Tensor, steps_N: Tensor) -> Tensor:
-        """(N, D) vectors of tokens at (N,) steps, with their positions.
+    def forward(self, x_ND: Tensor, steps_N: Tensor, end: int) -> Tensor:
+        """(…, N, D) vectors of tokens at (N,) steps, with their positions.
+
+        Args:
+            x_ND: the vectors.
+            steps_N: where they stand.
+            end: the first step behind them.
 
         Raises:
             UserError: a step has no vector.
         """
-        longest = int(steps_N.max()) + 1 if len(steps_N) else 0
-        if longest > self.table.num_embeddings:
+        if end > self.table.num_embeddings:
             raise UserError(
-                f"a sentence of {longest} tokens is longer than the model's {self.table.num_embeddings} positions",
-                "Split it, or train with a larger model.max_positions or with model.positions=sinusoidal.",
+                f"a sentence of {end} tokens is longer than model.max_positions={self.table.num_embeddings}",
+                "Split it, or train with more positions.",
             )
         return x_ND + self.table(steps_N)
 

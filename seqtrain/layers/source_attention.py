@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from seqtrain.layers.output import state_dtype
 from seqtrain.layers.recurrent import within_lengths
+from seqtrain.layers.sentences import OfSentences, numbered
 from seqtrain.layers.stepped import OverTime
 
 PIECE = 2**18
@@ -17,7 +18,7 @@ PIECE = 2**18
 
 
 @dataclass
-class Source:
+class Source(OfSentences):
     """A batch of source sentences, ready to be attended to.
 
     Attributes:
@@ -29,10 +30,6 @@ class Source:
     keys: Tensor
     values: Tensor
     padding: Tensor
-
-    def rows(self, index: Tensor) -> "Source":
-        """The sentences `index`, in that order; they may be dropped or repeated."""
-        return Source(self.keys[index], self.values[index], self.padding[index])
 
 
 class SourceAttention(nn.Module):
@@ -78,7 +75,7 @@ class SourceAttention(nn.Module):
         keys = states_BSD if self.key is None else self.key(states_BSD)
         real_SB = within_lengths(states_BSD.shape[1], lengths_B)
         padding = torch.zeros(real_SB.shape, dtype=dtype, device=lengths_B.device).masked_fill_(~real_SB, -torch.inf)
-        return Source(keys.to(dtype).contiguous(), states_BSD.to(dtype).contiguous(), padding.t())
+        return Source(numbered(lengths_B), keys.to(dtype).contiguous(), states_BSD.to(dtype).contiguous(), padding.t())
 
     def forward(self, queries_BTH: Tensor, source: Source) -> tuple[Tensor, Tensor]:
         """Contexts (B, T, D) and weights (B, T, S) of (B, T, H) queries, all at once."""

@@ -167,11 +167,11 @@ class Embedded(nn.Module):
         self.table, self.positions, self.dropout = table, positions, Dropout(dropout)
         self.scale = math.sqrt(table.embedding_dim)
 
-    def forward(self, tokens_N: Tensor, steps_N: Tensor) -> Tensor:
-        """(N, D) of (N,) tokens at (N,) steps, in the precision of matrix products."""
+    def forward(self, tokens_N: Tensor, steps_N: Tensor, end: int) -> Tensor:
+        """(N, D) of (N,) tokens at (N,) steps before `end`, in the precision of matrix products."""
         x_ND = self.table(tokens_N) * self.scale
         if self.positions is not None:
-            x_ND = self.positions(x_ND, steps_N)
+            x_ND = self.positions(x_ND, steps_N, end)
         return self.dropout(x_ND.to(working_dtype(x_ND)))
 
 
@@ -194,7 +194,7 @@ class Encoder(nn.Module):
         """Encodes (B, S) ids of (B,) lengths."""
         steps_S = torch.arange(source_BS.shape[1], device=source_BS.device)
         packing = Packing(steps_S < lengths_B.unsqueeze(1), multiple=ROWS)
-        x_ND = self.embedded(packing.pack(source_BS), packing.steps)
+        x_ND = self.embedded(packing.pack(source_BS), packing.steps, source_BS.shape[1])
         for layer in self.layers:
             x_ND = layer(x_ND, packing)
         return TransformerMemory(self.norm(x_ND), packing)
@@ -226,7 +226,7 @@ class Decoder(nn.Module):
             seen: takes up the attention weights (B, H, T, S) of every layer over the source.
         """
         packing = Packing(tokens_BT != 0, multiple=ROWS)
-        x_ND = self.embedded(packing.pack(tokens_BT), packing.steps)
+        x_ND = self.embedded(packing.pack(tokens_BT), packing.steps, tokens_BT.shape[1])
         for layer in self.layers:
             x_ND = layer(x_ND, packing, memory, seen)
         return packing.unpack(self.norm(x_ND))
@@ -239,7 +239,7 @@ class Decoder(nn.Module):
     def step(self, tokens_B: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
         """(B, V) logits of the next token after (B,) tokens, and the next state."""
         T = state.written[0].shape[1]
-        x_BD = self.embedded(tokens_B, torch.full_like(tokens_B, T))
+        x_BD = self.embedded(tokens_B, torch.full_like(tokens_B, T), T + 1)
         written = []
         for layer, before, source in zip(self.layers, state.written, state.source, strict=True):
             x_BD, after = layer.step(x_BD, before, source, state.real)  # type: ignore[operator]
@@ -263,12 +263,21 @@ class Decoder(nn.Module):
 
 
 class Transformer(nn.Module):
-    """An encoder and a decoder that read and write sentences."""
+    """An encoder and a decoder that read and write sentences.
 
-    def __init__(self, *, encoder: Encoder, decoder: Decoder) -> None:
+    Args:
+        encoder: reads.
+        decoder: writes.
+        max_positions: tokens, end of sentence included, that a sentence can have, where there is a limit: then it is
+            an attribute too.
+    """
+
+    def __init__(self, *, encoder: Encoder, decoder: Decoder, max_positions: int | None = None) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
+        if max_positions is not None:
+            self.max_positions = max_positions
 
     def encode(self, source_BS: Tensor, lengths_B: Tensor) -> TransformerMemory:
         """What the decoder needs to know of (B, S) source ids."""

@@ -37,7 +37,7 @@ class Conv(SequenceModel):
         kernel: Positive = 3,
         max_positions: Positive = 512,
         dropout: Probability = 0.3,
-        tie_embeddings: bool = False,
+        tie_embeddings: bool = True,
         **options: Any,
     ) -> None:
         super().__init__(task=task, **options)

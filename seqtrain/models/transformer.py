@@ -2,8 +2,6 @@
 
 from typing import Any, Literal
 
-from torch import nn
-
 from seqtrain.config.types import Positive, Probability
 from seqtrain.errors import UserError
 from seqtrain.layers.embedding import embedding
@@ -44,7 +42,7 @@ class TransformerModel(SequenceModel):
         feed_forward: Positive = 512,
         norm: Literal["pre", "post"] = "pre",
         positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal",
-        max_positions: Positive = 256,
+        max_positions: Positive = 512,
         dropout: Probability = 0.1,
         tie_embeddings: bool = True,
         **options: Any,
@@ -53,40 +51,32 @@ class TransformerModel(SequenceModel):
         _check(width, heads, positions)
         source = embedding(task.source_vocabulary, width)
         target = source if tie_embeddings and task.shared else embedding(task.target_vocabulary, width)
-
-        def embedded(table: nn.Embedding) -> Embedded:
-            added: Sinusoidal | Learned | None = None
-            if positions == "sinusoidal":
-                added = Sinusoidal(width=width)
-            elif positions == "learned":
-                added = Learned(width=width, max_positions=max_positions)
-            return Embedded(table=table, positions=added, dropout=dropout)
-
+        limit = max_positions if positions == "learned" else None
         rotary = Rotary(width=width // heads) if positions == "rotary" else None
-        layer: dict[str, Any] = {
-            "width": width,
-            "heads": heads,
-            "feed_forward": feed_forward,
-            "norm": norm,
-            "dropout": dropout,
-            "rotary": rotary,
-        }
+        sizes: dict[str, Any] = {"width": width, "heads": heads, "feed_forward": feed_forward}
+        layer = {**sizes, "norm": norm, "dropout": dropout, "rotary": rotary}
         output = OutputLayer(
             inputs=width, vocabulary=task.target_vocabulary, weight=target.weight if tie_embeddings else None
         )
-        self.network = Transformer(
-            encoder=Encoder(
-                embedded=embedded(source), layers=[EncoderLayer(**layer) for _ in range(layers)], norm=norm
-            ),
-            decoder=Decoder(
-                embedded=embedded(target),
-                layers=[DecoderLayer(**layer) for _ in range(layers)],
-                norm=norm,
-                output=output,
-            ),
+        encoder = Encoder(
+            embedded=Embedded(table=source, positions=_added(positions, width, max_positions), dropout=dropout),
+            layers=[EncoderLayer(**layer) for _ in range(layers)],
+            norm=norm,
         )
-        if positions == "learned":
-            setattr(self.network, "max_positions", max_positions)  # noqa: B010
+        decoder = Decoder(
+            embedded=Embedded(table=target, positions=_added(positions, width, max_positions), dropout=dropout),
+            layers=[DecoderLayer(**layer) for _ in range(layers)],
+            norm=norm,
+            output=output,
+        )
+        self.network = Transformer(encoder=encoder, decoder=decoder, max_positions=limit)
+
+
+def _added(positions: str, width: int, max_positions: int) -> Sinusoidal | Learned | None:
+    """What adds positions to embeddings."""
+    if positions == "learned":
+        return Learned(width=width, max_positions=max_positions, deviation=width**-0.5)
+    return Sinusoidal(width=width) if positions == "sinusoidal" else None
 
 
 def _check(width: int, heads: int, positions: str) -> None:

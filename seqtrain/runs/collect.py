@@ -13,7 +13,11 @@ from omegaconf import OmegaConf
 
 from seqtrain.config.study import KEY, Study
 from seqtrain.errors import UserError
+from seqtrain.runs.cutting import file_name
 from seqtrain.runs.record import Run
+
+INTERVAL = ("_mean", "_ci")
+"""How the names of two results end that tell another one's interval, and are no metrics by themselves."""
 
 
 @dataclass(frozen=True)
@@ -84,14 +88,14 @@ class Record:
 
     def buckets(self, attribute: str) -> list[dict[str, Any]]:
         """What the callback `buckets` found by an attribute of the test examples, bucket by bucket."""
-        found = self.file("buckets.json")
+        found = self.file(file_name("test"))
         rows = found.get(attribute, []) if isinstance(found, dict) else []
         return [row for row in rows if isinstance(row, dict) and {"low", "high"} <= row.keys()]
 
     @property
     def attributes(self) -> list[str]:
         """What `buckets` has results by."""
-        return list(self.file("buckets.json") or {})
+        return list(self.file(file_name("test")) or {})
 
     def flow(self, kind: str, *, last: bool) -> list[tuple[float, float]]:
         """Steps back in time and the norm of a gradient there, as the callback `gradient_flow` measured it.

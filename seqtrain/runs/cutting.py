@@ -3,6 +3,14 @@
 Bucket = tuple[int, int]
 """The lowest and the highest value that belong to a bucket."""
 
+BUCKETS = 8
+"""Ranges are cut into so many buckets at most, if nobody says otherwise."""
+
+
+def file_name(split: str) -> str:
+    """The file of a run's directory that holds what was found of every bucket of a split."""
+    return "buckets.json" if split == "test" else f"buckets-{split}.json"
+
 
 def equal(low: int, high: int, number: int) -> list[Bucket]:
     """Buckets of one width, the last one maybe narrower, that cover the whole numbers from `low` to `high`."""

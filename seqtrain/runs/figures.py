@@ -1,10 +1,10 @@
-"""The figures of a report: what arms reached, a line each, with the spread over seeds as a band."""
+"""Figures: what arms reached, a line each, with the spread over seeds as a band; BLEU by length."""
 
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seqtrain.runs.collect import spread
 from seqtrain.runs.files import replacing
@@ -67,10 +67,59 @@ def draw(
             axes.legend(frameon=False, fontsize="small")
     if title:
         figure.suptitle(title)
+    save(figure, path)
+
+
+def save(figure: Any, path: Path) -> None:
+    """Writes a matplotlib figure as a PNG, whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     picture = io.BytesIO()
     figure.savefig(picture, format="png", metadata={"Software": None})
     with replacing(path) as file:
         file.write(picture.getvalue())
+
+
+def draw_by_length(path: Path, rows: Sequence[Mapping[str, Any]], *, whole: float, title: str = "") -> None:
+    """Writes a PNG: BLEU of every bucket with its interval, how many sentences that is, and BLEU of the whole.
+
+    Args:
+        path: the file.
+        rows: what `seqtrain.runs.scores.by_length` returned.
+        whole: BLEU of all sentences.
+        title: above it.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained", dpi=120)
+    axes = figure.subplots()
+    places = range(len(rows))
+    axes.plot(places, [row["bleu"] for row in rows], "o-", label="BLEU")
+    intervals = [(place, row) for place, row in zip(places, rows, strict=True) if "bleu_ci" in row]
+    if intervals:
+        axes.errorbar(
+            [place for place, _ in intervals],
+            [row["bleu_mean"] for _, row in intervals],
+            yerr=[row["bleu_ci"] for _, row in intervals],
+            fmt="none",
+            ecolor="C0",
+            alpha=0.6,
+            capsize=3,
+            label="95 %, bootstrap",
+        )
+    axes.axhline(whole, color="0.4", linestyle="--", linewidth=1, label=f"all: {whole:.1f}")
+    axes.set_xticks(places, [f"{_range(row['low'], row['high'])}\nn={row['count']}" for row in rows])
+    axes.set(xlabel="words of the source sentence", ylabel="BLEU", title=title)
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize="small")
+    save(figure, path)
 
 
 def _line(axes: "Axes", name: str, runs: Sequence[Points], *, colour: str, dashed: bool, logarithmic: bool) -> None:
@@ -113,3 +162,7 @@ def _is_wide(values: Iterable[float]) -> bool:
     found = list(values)
     positive = [value for value in found if value > 0]
     return len(positive) > len(found) / 2 and min(found) >= 0 and max(positive) > 200 * min(positive)
+
+
+def _range(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low}–{high}"

@@ -16,23 +16,29 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write to that takes the place of `path` when the block ends, and leaves no trace if it fails.
 
     The bytes go beside `path`, to the disk, and are then renamed over it: a reader, or the next start after a crash,
-    finds the old content or the new one.
+    finds the old content or the new one. Where `path` is a link, it is the file that it leads to; what is no regular
+    file, a device or a pipe, is written to as it is.
 
     Raises:
         UserError: the disk is full, or the folder cannot be written to. What stood at `path` before still does.
     """
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        if _is_special(path):
+            with open(path, "wb") as stream:
+                yield stream
+            return
+        target = path.resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
         temporary = Path(name)
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), 0o666 & ~_umask())
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        os.replace(temporary, target)
+        _sync_folder(target.parent)
     except OSError as error:
         _remove(temporary)
         raise unwritable(path, error) from error
@@ -45,9 +51,25 @@ def unwritable(path: Path, error: OSError) -> UserError:
     """What to say when `path` could not be written."""
     return UserError(
         f"cannot write {path}: {error.strerror or error}",
-        "Free some space or choose another run directory (hydra.run.dir=PATH); what was there before is unharmed.",
+        "Free some space, or choose another place; what was there before is unharmed.",
         code=1,
     )
+
+
+def check_writable(path: Path) -> None:
+    """Refuses what `replacing` could not write to, as far as that shows before there is anything to write.
+
+    Raises:
+        UserError: `path` is a folder, or its folder cannot be written to.
+    """
+    try:
+        special = _is_special(path)
+        place = path if special else next(folder for folder in path.resolve().parents if folder.exists())
+        able = not path.is_dir() and (special or place.is_dir()) and os.access(place, os.W_OK)
+    except OSError:
+        able = False
+    if not able:
+        raise UserError(f"cannot write {path}", "Name a file, in a folder that can be written to.")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -59,6 +81,10 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Replaces the content of `path` by `value` as JSON, at once. Raises as `replacing`."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _is_special(path: Path) -> bool:
+    return path.exists() and not path.is_file()
 
 
 def _umask() -> int:

@@ -1,6 +1,7 @@
 """A comparison as Markdown: tables of means over seeds, what is missing from them, and what they were made with."""
 
 import math
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,7 @@ def _notes(records: Sequence[Record], study: Study) -> Iterator[str]:
 def _commands(records: Sequence[Record], paths: Sequence[str]) -> str:
     name = records[0].study_name
     made = [f"python -m seqtrain study={name}"] if name else []
-    return "\n".join(["```sh", *made, f"python -m seqtrain report {' '.join(map(_relative, paths))}", "```"])
+    return "\n".join(["```sh", *made, f"python -m seqtrain report {shlex.join(map(_relative, paths))}", "```"])
 
 
 def _relative(path: str) -> str:

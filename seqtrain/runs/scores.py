@@ -3,17 +3,14 @@
 Imports no torch: texts go in, numbers come out.
 """
 
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sacrebleu import metrics as sacrebleu
 from sacrebleu.metrics.base import Metric
 
-from seqtrain.runs.cutting import Bucket, between, equal
-from seqtrain.runs.files import replacing
+from seqtrain.runs.cutting import BUCKETS, Bucket, between, equal
 
 METRICS = ("bleu", "bleu_lc", "chrf")
 """BLEU (cased, 13a), lowercased BLEU, chrF."""
@@ -64,10 +61,10 @@ def words(text: str) -> int:
     return len(text.split())
 
 
-def buckets(lengths: Sequence[int], *, number: int, edges: Sequence[int] | None = None) -> list[Bucket]:
-    """What lengths are cut into: buckets of equal width, `number` at most, or such that begin at `edges`."""
+def buckets(lengths: Sequence[int], edges: Sequence[int] | None = None) -> list[Bucket]:
+    """What lengths are cut into: buckets of equal width, `BUCKETS` at most, or such that begin at `edges`."""
     low, high = min(lengths), max(lengths)
-    return between(list(edges), low, high) if edges else equal(low, high, number)
+    return between(list(edges), low, high) if edges else equal(low, high, BUCKETS)
 
 
 def by_length(
@@ -103,51 +100,3 @@ def by_length(
             row |= {"bleu_mean": bleu.mean, "bleu_ci": bleu.ci}
         rows.append(row | {"chrf": score(metric("chrf"), *texts).score})
     return rows
-
-
-def draw_by_length(path: Path, rows: Sequence[Mapping[str, Any]], *, whole: float, title: str = "") -> None:
-    """Writes a PNG: BLEU of every bucket with its interval, how many sentences that is, and BLEU of the whole.
-
-    Args:
-        path: the file.
-        rows: what `by_length` returned.
-        whole: BLEU of all sentences.
-        title: above it.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    # Here, as it takes long to import and only this needs it.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained", dpi=120)
-    axes = figure.subplots()
-    places = range(len(rows))
-    axes.plot(places, [row["bleu"] for row in rows], "o-", label="BLEU")
-    intervals = [(place, row) for place, row in zip(places, rows, strict=True) if "bleu_ci" in row]
-    if intervals:
-        axes.errorbar(
-            [place for place, _ in intervals],
-            [row["bleu_mean"] for _, row in intervals],
-            yerr=[row["bleu_ci"] for _, row in intervals],
-            fmt="none",
-            ecolor="C0",
-            alpha=0.6,
-            capsize=3,
-            label="95 %, bootstrap",
-        )
-    axes.axhline(whole, color="0.4", linestyle="--", linewidth=1, label=f"all: {whole:.1f}")
-    axes.set_xticks(places, [f"{_range(row['low'], row['high'])}\nn={row['count']}" for row in rows])
-    axes.set(xlabel="words of the source sentence", ylabel="BLEU", title=title)
-    axes.set_ylim(bottom=0)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="small")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    with replacing(path) as file:
-        file.write(picture.getvalue())
-
-
-def _range(low: int, high: int) -> str:
-    return str(low) if low == high else f"{low}–{high}"

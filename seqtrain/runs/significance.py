@@ -11,8 +11,6 @@ from seqtrain.runs.texts import Texts
 
 Test = Literal["bootstrap", "randomisation"]
 TITLES = {"bleu": "BLEU", "bleu_lc": "BLEU lc", "chrf": "chrF"}
-BUCKETS = 8
-"""As many as the callback `bleu` cuts lengths into."""
 
 
 def paired(systems: Sequence[Texts], test: Test, name: str) -> tuple[str, list[Any]]:
@@ -56,10 +54,10 @@ def table(systems: Sequence[Texts], test: Test) -> str:
 
 
 def table_by_length(systems: Sequence[Texts], test: Test) -> str:
-    """The same of BLEU alone, a column a bucket of source lengths in words."""
+    """The same of BLEU alone, a column a bucket of source lengths in words, of equal width."""
     lengths = [words(source) for source in systems[0].sources]
     head, columns = ["BLEU by words of the source"], []
-    for low, high in buckets(lengths, number=BUCKETS):
+    for low, high in buckets(lengths):
         inside = [i for i, length in enumerate(lengths) if low <= length <= high]
         if not inside:
             continue

@@ -1,5 +1,6 @@
 """The translations that an evaluation left behind, with their sources and references. Imports no torch."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,4 +88,4 @@ def _elsewhere(directory: Path, split: str) -> str:
     found = sorted(file.parents[1] for file in directory.glob(f"*/**/hypotheses/{split}.txt"))
     if found:
         return f"There are some in {', '.join(map(str, found[-5:]))}: give one of these."
-    return f"Make them: python -m seqtrain evaluate run={directory} split={split}"
+    return f"Make them: python -m seqtrain evaluate run={shlex.quote(str(directory))} split={split}"

@@ -80,8 +80,8 @@ def test_mistakes(seqtrain: Seqtrain, argv: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("evaluate", ["run=", "checkpoint=best|last|PATH", "split=", "data=", "decoding="]),
-        ("translate", ["run=", "checkpoint=best|last|PATH", "--input", "--output", "--n-best", "decoding="]),
+        ("evaluate", ["run=", "checkpoint=best|last|averaged|PATH", "split=", "data=", "decoding="]),
+        ("translate", ["run=", "checkpoint=best|last|averaged|PATH", "--input", "--output", "--n-best", "decoding="]),
     ],
 )
 def test_help_lists_every_option(seqtrain: Seqtrain, command: str, options: list[str]) -> None:

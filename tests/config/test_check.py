@@ -29,7 +29,8 @@ def refusal(*overrides: str) -> str:
 
 @pytest.mark.parametrize(("group", "option"), EVERY_OPTION, ids=[f"{g}={o}" for g, o in EVERY_OPTION])
 def test_every_yaml_composes_and_is_right(group: str, option: str) -> None:
-    job = compose_job([f"{group}={option}"])
+    pair = [f"{name}={value}" for name, value in zip(("model", "data"), option.split("-"), strict=False)]
+    job = compose_job([*(pair if group == "recipe" else []), f"{group}={option}"])
     if OmegaConf.missing_keys(job.cfg):
         with pytest.raises(UserError, match="a value is needed"):
             check(job.cfg, job.choices)

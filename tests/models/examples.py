@@ -146,5 +146,6 @@ def overfit(model: Any, batch: Any, *, steps: int, lr: float = 0.03) -> float:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        torch.clear_autocast_cache()  # which holds the weights of before, as long as one context lasts
     loss: float = model.measure(batch).loss.item()
     return loss
