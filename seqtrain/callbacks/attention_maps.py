@@ -1,6 +1,6 @@
 """Pictures of what a translation looked at: attention weights with the words on the axes."""
 
-import io
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -14,13 +14,17 @@ from pytorch_lightning.loggers import WandbLogger
 from seqtrain.callbacks.gathering import gathered
 from seqtrain.config.types import Positive
 from seqtrain.decoding.settings import Decoding
-from seqtrain.runs.files import replacing
+from seqtrain.runs.figures import save
 from seqtrain.tasks.translation import BOS, EOS, TranslationBatch
+
+log = logging.getLogger(__name__)
 
 INCHES = 0.26
 """The side of a cell."""
 COLUMNS = 3
 """Panels beside each other, at most."""
+LONGEST = 100
+"""Pieces on a side, at most: a picture of more would take gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ class AttentionMaps(pl.Callback):
     asks the network for `attention(source, lengths, tokens)`, (B, L, N, T, S) weights of L layers and N heads, under
     its own translation. A picture an example, with a panel a layer, the mean over its heads:
     `figures/attention-INDEX.png` (of validation `attention-val-INDEX.png`), where INDEX is the sentence's line, from 0.
-    W&B gets them as `test/attention`. On other tasks, and for networks without attention, it does nothing.
+    W&B gets them as `test/attention`. Examples of more than 100 pieces on a side are passed over. On other tasks, and
+    for networks without attention, it does nothing.
 
     Args:
         examples: how many.
@@ -104,6 +109,9 @@ class AttentionMaps(pl.Callback):
         folder = Path(self.directory or trainer.default_root_dir) / "figures"
         paths = []
         for index, shown in sorted(found.items()):
+            if max(shown.weights.shape[1:]) > LONGEST:
+                log.info("no attention map of %s %d: more than %d pieces on a side", split, index, LONGEST)
+                continue
             paths.append(folder / (f"attention-{index}.png" if split == "test" else f"attention-{split}-{index}.png"))
             draw(paths[-1], shown, title=f"{type(pl_module).__name__}, {split} {index}")
         for logger in trainer.loggers if paths else ():
@@ -164,10 +172,7 @@ def draw(path: Path, shown: Map, *, title: str = "") -> None:
         axes.xaxis.tick_top()
         axes.set_xlabel(f"layer {layer}, white: {most:.2f}" if layers > 1 else f"white: {most:.2f}")
     figure.suptitle(title)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    with replacing(path) as file:
-        file.write(picture.getvalue())
+    save(figure, path)
 
 
 def _label(axis: Any, pieces: Sequence[str], **options: Any) -> None:

@@ -31,8 +31,8 @@ class Averaging(pl.Callback):
     loads; none can be resumed from. Kept are the weights that were validated: with `EMA`, its averages.
 
     A resumed run goes on with the weights that its checkpoint knows of: what is dropped is removed one validation
-    later, when `last.ckpt` no longer counts on it, and what was kept after the checkpoint, when the run goes on. Weights
-    that can no longer be read are left out of the mean.
+    later, when `last.ckpt` no longer counts on it, and what was kept after the checkpoint, when the run goes on.
+    Weights that can no longer be read are left out of the mean.
 
     Args:
         number: N.
@@ -184,6 +184,9 @@ def average(several: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 def _copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Copies in main memory; parameters that are one, as tied ones are, are copied once."""
+    copies: dict[Any, Tensor] = {}
     places = {name: (value.data_ptr(), value.shape, value.stride()) for name, value in weights.items()}
-    copies = {places[name]: value.detach().to("cpu", copy=True) for name, value in weights.items()}
+    for name, place in places.items():
+        if place not in copies:
+            copies[place] = weights[name].detach().to("cpu", copy=True)
     return {name: copies[place] for name, place in places.items()}

@@ -12,15 +12,15 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from seqtrain.callbacks.gathering import gathered
 from seqtrain.config.types import NonNegative
+from seqtrain.decoding.positions import cut, longest
 from seqtrain.decoding.settings import Decoding
 from seqtrain.errors import UserError
+from seqtrain.runs.cutting import file_name
+from seqtrain.runs.figures import draw_by_length
 from seqtrain.runs.files import write_json, write_text
-from seqtrain.runs.scores import METRICS, Score, buckets, by_length, draw_by_length, metric, score, words
+from seqtrain.runs.scores import METRICS, Score, buckets, by_length, metric, score, words
 
 log = logging.getLogger(__name__)
-
-BUCKETS = 8
-"""Lengths are cut into so many buckets at most."""
 
 Row = tuple[str, str, str]
 """Source, reference and hypothesis."""
@@ -33,9 +33,10 @@ class BLEU(pl.Callback):
     time for checkpoints and early stopping to go by them. It runs whenever Lightning validates:
     `trainer.check_val_every_n_epoch`, `trainer.val_check_interval`.
 
-    Outside of training it also logs half the width of the 95 % bootstrap interval of each, `test/bleu_ci`, and BLEU and
-    chrF by the source sentence's length in words: `test_by_length/bleu_10-19`, `buckets.json` as `Buckets` writes it,
-    and a picture, `figures/bleu_by_length.png`, which W&B gets as `test/bleu_by_length`.
+    Outside of training it also logs the 95 % bootstrap interval of each, `test/bleu_mean` ± `test/bleu_ci`, and BLEU
+    and chrF by the source sentence's length in words: `test_by_length/bleu_10-19`, `buckets.json` as `Buckets` writes
+    it, and a picture, `figures/bleu_by_length.png`, which W&B gets as `test/bleu_by_length`. It warns of translations
+    that were ended for their length.
 
     The texts are saved in `hypotheses/`: `val-STEP.txt` of the best and of the last validation of a training,
     `test.txt` (or `val.txt`) of one outside of it, and `.source.txt` and `.reference.txt` of both;
@@ -82,7 +83,7 @@ class BLEU(pl.Callback):
         self.edges = edges
         self.directory = directory
         self.signatures: dict[str, str] = {}
-        self._decoded: dict[int, str] = {}
+        self._decoded: dict[int, tuple[str, int]] = {}  # text and tokens of a translation, by the sentence's position
         self._best: tuple[float, str] | None = None
         self._last: str | None = None
 
@@ -116,7 +117,8 @@ class BLEU(pl.Callback):
             found: Any = pl_module.translate(batch, self.decoding)  # type: ignore[operator]
         tokenizer = trainer.datamodule.target_tokenizer  # type: ignore[attr-defined]
         for index, hypotheses in zip(batch.index.tolist(), found, strict=True):
-            self._decoded[index] = _line(tokenizer.decode(hypotheses[0].tokens))
+            tokens = hypotheses[0].tokens
+            self._decoded[index] = (_line(tokenizer.decode(tokens)), len(tokens))
 
     on_test_batch_end = on_validation_batch_end
 
@@ -137,10 +139,12 @@ class BLEU(pl.Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         sources, references = data.sources(split), data.references(split)
         # A trainer with limited batches decodes a part of the split: everything else must be the same part.
-        rows = [(_line(sources[i]), _line(references[i]), decoded[i]) for i in sorted(decoded)]
+        rows = [(_line(sources[i]), _line(references[i]), decoded[i][0]) for i in sorted(decoded)]
         scores = self._score(rows, resamples=0 if trainer.state.fn == "fit" else self.resamples)
-        logged = {name: found.score for name, found in scores.items()}
-        logged |= {f"{name}_ci": found.ci for name, found in scores.items() if found.ci is not None}
+        logged: dict[str, Any] = {name: found.score for name, found in scores.items()}
+        for name, found in scores.items():
+            if found.ci is not None:
+                logged |= {f"{name}_mean": found.mean, f"{name}_ci": found.ci}
         for name, value in logged.items():
             # Every rank has gathered all texts, so every rank has the same number.
             pl_module.log(f"{split}/{name}", value, prog_bar=name == "bleu", on_step=False, on_epoch=True, batch_size=1)
@@ -148,8 +152,16 @@ class BLEU(pl.Callback):
             if self.save:
                 self._write(trainer, split, rows, scores["bleu"].score)
             self._show(trainer, split, rows)
+            self._warn(trainer, pl_module, [length for _, length in decoded.values()])
         if trainer.state.fn != "fit":
             self._by_length(trainer, pl_module, split, rows, scores["bleu"].score, lengths=[*map(words, sources)])
+
+    def _warn(self, trainer: pl.Trainer, pl_module: pl.LightningModule, lengths: list[int]) -> None:
+        """Says what was ended for its length; not in training, where a model has to learn first to come to an end."""
+        network = getattr(pl_module, "network", None)
+        count = sum(length + 1 >= longest(self.decoding, network) for length in lengths)
+        if count and trainer.state.fn != "fit":
+            log.warning("%s", cut(count, self.decoding, network))
 
     def _score(self, rows: list[Row], *, resamples: int) -> dict[str, Score]:
         hypotheses, references = [row[2] for row in rows], [row[1] for row in rows]
@@ -170,19 +182,19 @@ class BLEU(pl.Callback):
         *,
         lengths: list[int],
     ) -> None:
-        cut = buckets(lengths, number=BUCKETS, edges=self.edges)
-        if len(cut) < 2:
+        inside = buckets(lengths, self.edges)
+        if len(inside) < 2:
             return
         sources, references, hypotheses = zip(*rows, strict=True)
-        found = by_length(sources, references, hypotheses, cut, resamples=self.resamples)
+        found = by_length(sources, references, hypotheses, inside, resamples=self.resamples)
         for row in found:
-            for name in ("bleu", "bleu_ci", "chrf") if "bleu_ci" in row else ("bleu", "chrf"):
+            for name in (name for name in row if name not in ("low", "high", "count")):
                 key = f"{split}_by_length/{name}_{row['low']}-{row['high']}"
                 pl_module.log(key, row[name], on_step=False, on_epoch=True, batch_size=1)
         if not trainer.is_global_zero or not self.save:
             return
         folder = Path(self.directory or trainer.default_root_dir)
-        write_json(folder / ("buckets.json" if split == "test" else f"buckets-{split}.json"), {"length": found})
+        write_json(folder / file_name(split), {"length": found})
         picture = folder / "figures" / ("bleu_by_length.png" if split == "test" else f"bleu_by_length-{split}.png")
         draw_by_length(picture, found, whole=bleu, title=f"{type(pl_module).__name__}, {split}")
         for logger in trainer.loggers:

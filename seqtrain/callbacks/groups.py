@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from seqtrain.layers.source_attention import SourceAttention
 from seqtrain.layers.stepped import RecurrentLayer
@@ -14,6 +15,8 @@ GATES = {"RNN": ("h",), "GRU": ("r", "z", "n"), "LSTM": ("i", "f", "g", "o")}
 """The gates in the rows of `torch.nn`'s recurrent weights, in their order."""
 
 NORMALISATIONS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.modules.batchnorm._NormBase)
+LEFT = (*NORMALISATIONS, ParametrizationList)
+"""What is in no group. Of a matrix that is made of others, as by weight normalisation, none of these stands alone."""
 
 Named = list[tuple[str, Tensor]]
 """Names and parameters, or views of parts of them."""
@@ -50,8 +53,8 @@ def groups(model: nn.Module) -> Groups:
 
     A model that has `recurrent_matrices()` tells which are recurrent; in any other, those of `torch.nn`'s recurrent
     modules are. Input matrices are those that a `RecurrentLayer` tells by `input_blocks()`, and `torch.nn`'s. A matrix
-    that an embedding shares with another layer is the embedding's. Normalisation layers, and parameters that are not
-    trained, are in no group but the recurrent one.
+    that an embedding shares with another layer is the embedding's. Normalisation layers, parametrised matrices, and
+    parameters that are not trained, are in no group but the recurrent one.
     """
     own: Any = model
     found = Groups(
@@ -104,7 +107,7 @@ def _attention(modules: list[tuple[str, nn.Module]], found: Groups, taken: set[i
 
 def _others(modules: list[tuple[str, nn.Module]], found: Groups, taken: set[int], holders: set[int]) -> None:
     for prefix, module in modules:
-        if isinstance(module, NORMALISATIONS):
+        if isinstance(module, LEFT):
             continue
         for name, parameter in module.named_parameters(recurse=False):
             if id(parameter) in taken:

@@ -8,7 +8,7 @@
                                 paired bootstrap resampling (Koehn 2004), or paired approximate randomisation (Riezler
                                 and Maxwell 2005); bootstrap without it
   --split test|val              what was translated; test without it
-  --by-length                   BLEU by the source sentence's length, too
+  --by-length                   BLEU by the source sentence's length, too, in eight buckets of equal width at most
 
 The texts that a training or `evaluate` has saved are scored by sacreBLEU; nothing is translated again. p is the
 probability of a difference as large as the one found, had the two systems been equally good. Prints Markdown.
@@ -16,6 +16,7 @@ probability of a difference as large as the one found, had the two systems been 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from seqtrain.config.arguments import split
 from seqtrain.errors import UserError
@@ -61,7 +62,8 @@ def _request(argv: Sequence[str]) -> Request:
         raise UserError(
             "compare needs two systems or more", "Give directories: python -m seqtrain compare BASELINE RUN."
         )
-    twice = next((path for path in paths if paths.count(path) > 1), None)
-    if twice is not None:
-        raise UserError(f"{twice} is there twice", "Give every system once.")
+    places = [Path(path).resolve() for path in paths]
+    for path, place in zip(paths, places, strict=True):
+        if places.count(place) > 1:
+            raise UserError(f"{path} is there twice", "Give every system once.")
     return Request(paths, test, part, options.get("by_length", False))

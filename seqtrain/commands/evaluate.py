@@ -11,8 +11,9 @@
                                 another search: decoding=beam decoding.beam=10
   trainer.KEY=VALUE             another computation: trainer.accelerator=cpu trainer.precision=32-true
 
-What is not given is as the run was trained, but everything is measured, whatever limits the training had. Result and
-translations are kept in RUN/evaluations/, in a folder of their own for other data, search, weights or trainer settings.
+What is not given is as the run was trained, but everything is measured, whatever limits the training had, and on one
+device. Of the run's callbacks bleu, buckets and attention_maps measure, set up as they were. Result and translations
+are kept in RUN/evaluations/, in a folder of their own for other data, search, weights or trainer settings.
 """
 
 import json
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqtrain.commands.summary import shown
-from seqtrain.config.allow import build, to_plain
+from seqtrain.config.allow import TARGET, build, to_plain
 from seqtrain.config.arguments import split, take
 from seqtrain.data.corpora.base import digest_of
 from seqtrain.errors import UserError
@@ -32,6 +33,13 @@ if TYPE_CHECKING:
     from seqtrain.decoding.settings import Decoding
     from seqtrain.runs.loading import Loaded
 
+BLEU = "seqtrain.callbacks.bleu.BLEU"
+MEASURING = {
+    BLEU: {"save": True},
+    "seqtrain.callbacks.buckets.Buckets": {"validation": True},
+    "seqtrain.callbacks.attention_maps.AttentionMaps": {},
+}
+"""The callbacks that measure, and what is not as in the training: everything that is measured is kept."""
 CHANGES_NOTHING = ("enable_progress_bar", "log_every_n_steps", "max_epochs", "max_steps", "max_time", "profiler")
 """Settings of the trainer that an evaluation's result does not depend on."""
 
@@ -47,15 +55,17 @@ def main(argv: list[str]) -> int:
     chosen = choose(overrides, options=("split",), needed=(stage,))
     decoding: Decoding = build(chosen.config.decoding, "decoding")
     results = evaluate(chosen, decoding, stage)
-    print(json.dumps(results, indent=2, ensure_ascii=False))
+    if results is not None:
+        print(json.dumps(results, indent=2, ensure_ascii=False))
     return 0
 
 
-def evaluate(chosen: Chosen, decoding: "Decoding", stage: str) -> dict[str, Any]:
-    """Measures a run's checkpoint on a split (`test`, `val`); keeps what it finds and returns it."""
+def evaluate(chosen: Chosen, decoding: "Decoding", stage: str) -> dict[str, Any] | None:
+    """Measures a run's checkpoint on a split (`test`, `val`); keeps what it finds and returns it.
+
+    On several devices only the process that is the first one has a result.
+    """
     # What takes seconds to import comes after all that could have been wrong with the arguments.
-    from seqtrain.callbacks.attention_maps import AttentionMaps
-    from seqtrain.callbacks.bleu import BLEU
     from seqtrain.commands.train import quieten_lightning
     from seqtrain.decoding.positions import check_data
     from seqtrain.runs.loading import load
@@ -67,10 +77,11 @@ def evaluate(chosen: Chosen, decoding: "Decoding", stage: str) -> dict[str, Any]
         raise UserError(f"the data has no {stage} split", "Evaluate another: split=val or split=test.")
     check_data(loaded.data, loaded.model.network, (stage,))
     directory = folder(loaded, decoding, stage)
-    bleu = BLEU(decoding=decoding, directory=str(directory))
-    maps = AttentionMaps(decoding=decoding, directory=str(directory))
-    found = _measured(loaded, stage, directory, [bleu, maps])
-    results = {
+    callbacks = measuring(chosen.config.get("callbacks"), decoding, directory)
+    found = _measured(loaded, stage, directory, list(callbacks.values()))
+    if found is None:
+        return None
+    results: dict[str, Any] = {
         "run": str(shown(loaded.run.directory)),
         "checkpoint": loaded.checkpoint.name,
         "step": loaded.step,
@@ -79,10 +90,28 @@ def evaluate(chosen: Chosen, decoding: "Decoding", stage: str) -> dict[str, Any]
         "data": {"fingerprint": loaded.data.fingerprint, "sizes": loaded.data.sizes},
         "metrics": {key: round(value, 4) for key, value in sorted(found.items()) if "_by_" not in key},
     }
-    if bleu.signatures:
-        results |= {"decoding": vars(decoding), "signatures": bleu.signatures}
+    if callbacks[BLEU].signatures:
+        results |= {"decoding": vars(decoding), "signatures": callbacks[BLEU].signatures}
     write_json(directory / "results.json", results)
     return results
+
+
+def measuring(trained: Any, decoding: "Decoding", directory: Path) -> dict[str, Any]:
+    """The callbacks that measure, by class: those of the run as they were set up, and BLEU in any case.
+
+    Args:
+        trained: the callbacks of the configuration.
+        decoding: how they search.
+        directory: where they write what they find.
+    """
+    found = {node[TARGET]: node for node in (to_plain(trained) or {}).values() if node}
+    given = {"decoding": decoding, "directory": str(directory)}
+    made = {}
+    for target, fixed in MEASURING.items():
+        if target in found or target == BLEU:
+            node = {TARGET: target, **found.get(target, {}), **fixed}
+            made[target] = build({k: v for k, v in node.items() if k not in given}, "callbacks", **given)
+    return made
 
 
 def folder(loaded: "Loaded", decoding: "Decoding", stage: str) -> Path:
@@ -95,7 +124,7 @@ def folder(loaded: "Loaded", decoding: "Decoding", stage: str) -> Path:
     trainer = to_plain(loaded.config.trainer)
     parts = {
         "data": loaded.data.fingerprint,
-        "decoding": vars(decoding),
+        "decoding": {key: value for key, value in vars(decoding).items() if key != "too_long"},
         "checkpoint": _within(run, weights),
         "step": loaded.step,
         "others": [(_within(run, file.resolve()), step) for file, step in loaded.others],
@@ -113,7 +142,7 @@ def _within(run: Path, weights: Path) -> str:
     return str(weights.relative_to(run) if weights.is_relative_to(run) else weights)
 
 
-def _measured(loaded: "Loaded", stage: str, directory: Path, callbacks: list[Any]) -> dict[str, float]:
+def _measured(loaded: "Loaded", stage: str, directory: Path, callbacks: list[Any]) -> dict[str, float] | None:
     from seqtrain.callbacks.progress import Progress
 
     trainer = build(
@@ -128,4 +157,6 @@ def _measured(loaded: "Loaded", stage: str, directory: Path, callbacks: list[Any
     )
     measure = trainer.test if stage == "test" else trainer.validate
     measure(loaded.model, datamodule=loaded.data, verbose=False)
+    if not trainer.is_global_zero:
+        return None
     return {key: float(value) for key, value in trainer.callback_metrics.items()}

@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from seqtrain.config.arguments import split, take
 from seqtrain.config.names import did_you_mean
 from seqtrain.config.study import Goal, Study
 from seqtrain.errors import UserError
-from seqtrain.runs.collect import Arm, Record, arms, collect
+from seqtrain.runs.collect import INTERVAL, Arm, Record, arms, collect
 from seqtrain.runs.figures import Lines, Points, draw
 from seqtrain.runs.files import write_text
 from seqtrain.runs.markdown import markdown
@@ -57,23 +58,17 @@ def main(argv: list[str]) -> int:
 
 def _request(argv: Sequence[str]) -> Request:
     paths: list[str] = []
-    given: dict[str, str] = {}
-    for word in argv:
-        key, equals, value = word.partition("=")
-        if equals and key in KEYS and value:
-            given[key] = value
-        elif word.startswith("-") or (equals and not Path(word).exists()):
-            raise UserError(f"{word}: no such option{did_you_mean(key, KEYS)} Options: out=DIR, metric=NAME")
-        else:
-            paths.append(word)
+    given, _ = split(argv, {}, words=paths, keys=KEYS)
+    place, given = take(given, "out")
+    metric, _ = take(given, "metric")
     if not paths:
         raise UserError("report needs a path", "Give the directory of a multirun: seqtrain report multirun/NAME.")
-    if len(paths) > 1 and "out" not in given:
+    if len(paths) > 1 and place is None:
         raise UserError("several paths, and no directory for their report", "Name one: out=DIR.")
-    out = Path(given.get("out", paths[0]))
+    out = Path(place or paths[0])
     if out.exists() and not out.is_dir():
         raise UserError(f"out={out}: is a file, not a directory", "Name another: out=DIR.")
-    return Request(paths, out, given.get("metric"))
+    return Request(paths, out, metric)
 
 
 def _shown(records: Sequence[Record], metric: str | None) -> Study:
@@ -85,7 +80,7 @@ def _shown(records: Sequence[Record], metric: str | None) -> Study:
             f"metric={metric}: no run has that result{did_you_mean(metric, there)}",
             f"There are: {', '.join(there) or 'none'}.",
         )
-    scores = [name for name in there if not name.endswith("_ci")]
+    scores = [name for name in there if not name.endswith(INTERVAL)]
     metrics = study.metrics or [name for name in scores if name.startswith("test/")] or scores
     if metric is not None:
         metrics = [metric, *(name for name in metrics if name != metric)]
@@ -96,6 +91,7 @@ def _shown(records: Sequence[Record], metric: str | None) -> Study:
         goal=study.goal if study.metrics and metric is None else _goal(first),
         by=study.by if study.metrics else list(dict.fromkeys(name for record in records for name in record.attributes)),
         curves=study.curves or ["train/loss", *([f"val/{first}"] if first else [])],
+        each=study.each if study.metrics else first,
         baselines=study.baselines if metric is None else {},
     )
 

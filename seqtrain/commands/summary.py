@@ -1,11 +1,13 @@
 """What a training shows before it begins and after it has ended."""
 
 import logging
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from seqtrain.runs.collect import INTERVAL
 from seqtrain.runs.record import Run
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ log = logging.getLogger(__name__)
 
 STAGES = {"val": "validation", "test": "test", "averaged": "averaged"}
 """The columns of the results: the beginning of a result's name, and what stands above it."""
+WIDTH = 22
+"""Of a column."""
 
 
 def beginning(config: DictConfig, model: "SequenceModel", data: Any, record: Run, *, device: str) -> None:
@@ -40,7 +44,7 @@ def ending(results: dict[str, float], record: Run, task: "Task") -> None:
             "the validation column is of the last epoch"
         )
     if any(record.checkpoints.glob("*.ckpt")):
-        path = shown(record.directory)
+        path = shlex.quote(str(shown(record.directory)))
         commands = ["translate", "evaluate"] if task.name == "translation" else ["evaluate"]
         lines += ["", "next:", *(f"  python -m seqtrain {command} run={path}" for command in commands)]
     log.info("\n".join(lines))
@@ -50,8 +54,8 @@ def tabulated(results: dict[str, float]) -> list[str]:
     """The lines of a table of metrics: a column for validation, test and, where they were tested, averaged weights."""
     stages = [stage for stage in STAGES if stage != "averaged" or any(name.startswith(stage) for name in results)]
     names = sorted({name.partition("/")[2] for name in results if name.partition("/")[0] in stages})
-    head = f"{'':14}" + "".join(f"{STAGES[stage]:>16}" for stage in stages)
-    return [head, *(_row(name, results, stages) for name in names if not name.endswith("_ci"))]
+    head = f"{'':14}" + "".join(f"{STAGES[stage]:>{WIDTH}}" for stage in stages)
+    return [head, *(_row(name, results, stages) for name in names if not name.endswith(INTERVAL))]
 
 
 def shown(path: Path) -> Path:
@@ -61,12 +65,17 @@ def shown(path: Path) -> Path:
 
 
 def _row(name: str, results: dict[str, float], stages: list[str]) -> str:
-    """A metric's values; with half the width of the 95 % interval where there is one."""
+    """A metric's values; where there is a 95 % interval, with its middle and half its width: `31.20 (31.18 ± 0.95)`."""
     cells = []
     for stage in stages:
-        value, ci = results.get(f"{stage}/{name}"), results.get(f"{stage}/{name}_ci")
-        cells.append("" if value is None else f"{value:.4g}" if ci is None else f"{value:.4g} ± {ci:.2g}")
-    return f"{name:14}" + "".join(f"{cell:>16}" for cell in cells)
+        value, mean, ci = (results.get(f"{stage}/{name}{end}") for end in ("", *INTERVAL))
+        if value is None:
+            cells.append("")
+        elif mean is None or ci is None:
+            cells.append(f"{value:.4g}")
+        else:
+            cells.append(f"{value:.2f} ({mean:.2f} ± {ci:.2f})")
+    return f"{name:14}" + "".join(f"{cell:>{WIDTH}}" for cell in cells)
 
 
 def _sizes(sizes: dict[str, int]) -> str:

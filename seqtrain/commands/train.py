@@ -16,8 +16,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
-from seqtrain.callbacks.averaging import Averaging
 from seqtrain.commands.summary import beginning, ending
+from seqtrain.commands.testing import signatures, test_averaged, test_best
 from seqtrain.config.allow import build, build_all, to_plain
 from seqtrain.config.directories import AUTO, find_resumed
 from seqtrain.decoding.positions import check_data
@@ -184,11 +184,11 @@ def fit_and_test(
     try:
         return _results(trainer, model, data, record, checkpoint)
     finally:
-        signatures = _signatures(trainer)
-        if trainer.is_global_zero and signatures:
-            record.write_manifest(signatures=signatures)
+        found = signatures(trainer)
+        if trainer.is_global_zero and found:
+            record.write_manifest(signatures=found)
             for logger in loggers:
-                logger.log_hyperparams({"signatures": signatures})
+                logger.log_hyperparams({"signatures": found})
 
 
 def _results(
@@ -199,7 +199,9 @@ def _results(
     best: Any = trainer.checkpoint_callback
     if best is not None and best.best_model_score is not None:
         results[f"best/{best.monitor}"] = float(best.best_model_score)
-    results |= test(trainer, model, data)
+    results |= test_best(trainer, model, data)
+    if trainer.is_global_zero:
+        record.write_manifest(results=results)  # which are there, whatever comes of the second test
     results |= test_averaged(trainer, model, data, record)
     if trainer.is_global_zero:
         ending(results, record, data.task)
@@ -219,45 +221,6 @@ def _fit(trainer: pl.Trainer, model: SequenceModel, data: Any, record: Run, chec
                 record.write_manifest(training_seconds=round(before + time.monotonic() - begun, 1))
 
 
-def test(trainer: pl.Trainer, model: SequenceModel, data: Any) -> dict[str, float]:
-    """Test metrics of the best checkpoint, or of the model as it is where none was kept."""
-    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-    data.setup("test")
-    if not data.has("test"):
-        return {}
-    path = best if best and Path(best).exists() else None
-    trainer.test(model, datamodule=data, ckpt_path=path, weights_only=True, verbose=False)
-    return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
-
-
-def test_averaged(trainer: pl.Trainer, model: SequenceModel, data: Any, record: Run) -> dict[str, float]:
-    """Test metrics of the averaged weights, `averaged/NAME`, where the callback `averaging` has written them.
-
-    What callbacks write goes to `averaged/` in the run's directory, so that nothing of the best checkpoint's test is
-    overwritten; loggers get the metrics by these names.
-    """
-    trainer.strategy.barrier()  # one rank has written them
-    paths = [callback.path(trainer) for callback in trainer.callbacks if isinstance(callback, Averaging)]  # type: ignore[attr-defined]
-    if not data.has("test") or not any(path.exists() for path in paths):
-        return {}
-    placed: list[Any] = [callback for callback in trainer.callbacks if hasattr(callback, "directory")]  # type: ignore[attr-defined]
-    before = [callback.directory for callback in placed]
-    loggers, trainer.loggers = trainer.loggers, []
-    try:
-        for callback in placed:
-            callback.directory = str(record.directory / "averaged")
-        trainer.test(model, datamodule=data, ckpt_path=paths[0], weights_only=True, verbose=False)
-    finally:
-        trainer.loggers = loggers
-        for callback, directory in zip(placed, before, strict=True):
-            callback.directory = directory
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
-    found = {f"averaged/{name.partition('/')[2]}": value for name, value in metrics.items()}
-    for logger in loggers:
-        logger.log_metrics(found, step=trainer.global_step)
-    return found
-
-
 def _command() -> str:
     program = Path(sys.argv[0]).name
     program = "python -m seqtrain" if program == "__main__.py" else shlex.quote(program)
@@ -270,15 +233,8 @@ def _is_first() -> bool:
 
 def _ways_on(record: Run) -> str:
     if (record.checkpoints / "last.ckpt").exists():
-        return f"Go on from its last checkpoint by: python -m seqtrain resume={record.directory}"
+        return f"Go on from its last checkpoint by: python -m seqtrain resume={shlex.quote(str(record.directory))}"
     return "It had not saved a checkpoint yet."
-
-
-def _signatures(trainer: pl.Trainer) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        found |= getattr(callback, "signatures", {})
-    return found
 
 
 def end(

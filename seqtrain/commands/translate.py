@@ -5,7 +5,7 @@
   run=RUN                       the directory of a run that was trained to translate; needed; RUN,RUN is an ensemble
   --input FILE                  UTF-8 text, a sentence a line; standard input without it
   --output FILE                 written when all is translated; standard output without it
-  --n-best N                    N rows a line: its number, the score and the translation, with tabs between
+  --n-best N                    at most N rows a line: its number, the score and the translation, with tabs between
   checkpoint=best|last|averaged|PATH
                                 which weights; best without it; best,last is an ensemble
   decoding=NAME, decoding.KEY=VALUE
@@ -15,12 +15,14 @@
   data.KEY=VALUE                data.batch_tokens=1024 for less memory
   trainer.accelerator=cpu       no GPU; without it one is used if the run's trainer may and there is one
 
-An empty line stays empty. On a terminal it prompts for sentences. Everything is computed in 32 bits.
+An empty line stays empty. On a terminal, without --input and --output, it prompts for sentences. Everything is
+computed in 32 bits.
 """
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from io import TextIOWrapper
@@ -31,11 +33,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from seqtrain.config.allow import build, to_plain
 from seqtrain.config.arguments import split
 from seqtrain.data.lines import decoded
-from seqtrain.decoding.positions import pieces, positions, refuse_longer
+from seqtrain.decoding.positions import cut, longest, pieces, positions, refuse_longer
 from seqtrain.decoding.settings import Decoding, Hypothesis
 from seqtrain.errors import UserError
 from seqtrain.runs.chosen import choose
-from seqtrain.runs.files import write_text
+from seqtrain.runs.files import check_writable, write_text
 
 if TYPE_CHECKING:
     from seqtrain.runs.loading import Loaded
@@ -52,13 +54,16 @@ def main(argv: list[str]) -> int:
     """Writes the translation of every line of the input; with `--n-best`, `line<TAB>score<TAB>translation` rows.
 
     Input is standard input or `--input FILE`, output is standard output or `--output FILE`, which is written when all
-    is translated. An empty line is translated to an empty line. On a terminal it prompts for sentences.
+    is translated. An empty line is translated to an empty line. On a terminal, without either, it prompts
+    for sentences.
     """
     logging.basicConfig(level=logging.WARNING, format="seqtrain: %(message)s", stream=sys.stderr)
     overrides, options = split(argv, OPTIONS)
     n_best = options.get("n_best")
     if n_best is not None and n_best < 1:
         raise UserError(f"--n-best {n_best}: must be 1 or more")
+    if "output" in options:
+        check_writable(Path(options["output"]))
     chosen = choose(overrides, task="translation")
     decoding = _decoding(to_plain(chosen.config.decoding), n_best or 1)
     if isinstance(sys.stdout, TextIOWrapper):
@@ -69,7 +74,7 @@ def main(argv: list[str]) -> int:
 
         loaded = load(chosen)
         loaded.model.to(device_of(loaded))
-        if "input" not in options and sys.stdin.isatty():
+        if not options.keys() & {"input", "output"} and sys.stdin.isatty():
             _converse(loaded, decoding, n_best)
             return 0
         name = options.get("input", STDIN)
@@ -83,7 +88,13 @@ def main(argv: list[str]) -> int:
 
 
 def translate(
-    loaded: "Loaded", decoding: Decoding, texts: list[str], *, name: str = "the text", first: int = 1
+    loaded: "Loaded",
+    decoding: Decoding,
+    texts: list[str],
+    *,
+    name: str = "the text",
+    first: int = 1,
+    counts: Counter[str] | None = None,
 ) -> list[list[Translated]]:
     """The n best hypotheses of every text, each with its detokenised text; an empty text has only the empty one.
 
@@ -93,36 +104,48 @@ def translate(
         texts: a line each.
         name: of the file, for messages.
         first: the number of the first line, from 1; what a line samples depends on its number.
+        counts: where what should be said is added up: tokens that are `unknown`, and `cut` translations, which were
+            ended for their length.
 
     Raises:
         UserError: a line is longer than the model's positions, and `decoding.too_long` is `refuse`.
     """
-    parts = [_parts(loaded, decoding, text, name, number) for number, text in enumerate(texts, first)]
+    counts = Counter() if counts is None else counts
+    parts = [_parts(loaded, decoding, text) for text in texts]
     # A line's number, from 0 as in a data set, and apart from it which piece of the line it is.
     numbers = [(line, piece) for line, texts_of in enumerate(parts) for piece in range(len(texts_of))]
     found: list[list[list[Translated]]] = [[[] for _ in texts_of] for texts_of in parts]
-    target = loaded.data.target_tokenizer
-    for batch in loaded.data.batches([parts[line][piece] for line, piece in numbers]):
+    target, limit = loaded.data.target_tokenizer, longest(decoding, loaded.model.network)
+    batches = list(loaded.data.batches([parts[line][piece] for line, piece in numbers]))
+    if decoding.too_long == "refuse":
+        _refuse_longer(batches, [line + first for line, _ in numbers], positions(loaded.model.network), name)
+    for batch in batches:
+        counts["unknown"] += loaded.data.source_tokenizer.unknown_count(batch.source.flatten().tolist())
         places = [numbers[place] for place in batch.index.tolist()]
         own = batch.index.new_tensor([line + first - 1 + (piece << 40) for line, piece in places])
         translated = loaded.model.translate(replace(batch, index=own).to(loaded.model.device), decoding)
         for (line, piece), hypotheses in zip(places, translated, strict=True):
             found[line][piece] = [(h, target.decode(h.tokens)) for h in hypotheses]
+            counts["cut"] += sum(len(h.tokens) + 1 >= limit for h in hypotheses)
     return [_joined(of_line, decoding) for of_line in found]
 
 
-def _parts(loaded: "Loaded", decoding: Decoding, text: str, name: str, number: int) -> list[str]:
-    """What is translated of a line: nothing of an empty one, as a rule the line, of one that is too long its pieces."""
+def _parts(loaded: "Loaded", decoding: Decoding, text: str) -> list[str]:
+    """What is translated of a line: nothing of an empty one, as a rule the line, of one to be split its pieces."""
+    limit, tokenizer = positions(loaded.model.network), loaded.data.source_tokenizer
     if not text.strip():
         return []
-    limit, tokenizer = positions(loaded.model.network), loaded.data.source_tokenizer
-    if limit is None:
+    if limit is None or decoding.too_long == "refuse":
         return [text]
-    if decoding.too_long == "split":
-        return pieces(text, lambda piece: len(tokenizer.encode(piece)) < limit)
+    return pieces(text, lambda piece: len(tokenizer.encode(piece)) < limit)
+
+
+def _refuse_longer(batches: Sequence[Any], lines: Sequence[int], limit: int | None, name: str) -> None:
+    """Refuses the first line that is too long; a batch's `index` are places in `lines`, their numbers."""
     hint = "Split it: with decoding.too_long=split its sentences are translated one by one, and joined again."
-    refuse_longer([len(tokenizer.encode(text)) + 1], limit, name, hint, first=number)
-    return [text]
+    rows = [row for batch in batches for row in zip(batch.index.tolist(), batch.source_lengths.tolist(), strict=True)]
+    for place, length in sorted(rows):
+        refuse_longer([length], limit, name, hint, first=lines[place])
 
 
 def _joined(parts: list[list[Translated]], decoding: Decoding) -> list[Translated]:
@@ -150,32 +173,35 @@ def _decoding(settings: dict[str, Any], n_best: int) -> Decoding:
 def _rows(
     loaded: "Loaded", decoding: Decoding, n_best: int | None, lines: Iterable[str], name: str, first: int = 1
 ) -> Iterator[str]:
-    lines, tokenizer = iter(lines), loaded.data.source_tokenizer
-    number, unknown = first, 0
+    lines, number, counts = iter(lines), first, Counter[str]()
     while texts := list(islice(lines, AT_ONCE)):
-        unknown += sum(tokenizer.unknown_count(ids) for ids in tokenizer.encode_all(texts))
-        for hypotheses in translate(loaded, decoding, texts, name=name, first=number):
+        for hypotheses in translate(loaded, decoding, texts, name=name, first=number, counts=counts):
             for hypothesis, text in hypotheses:
                 yield text if n_best is None else f"{number}\t{hypothesis.score:.4f}\t{text}"
             number += 1
-    if unknown:
-        print(f"seqtrain: {unknown} tokens of the input are unknown to the tokenizer", file=sys.stderr)
+    if counts["cut"]:
+        print(f"seqtrain: {cut(counts['cut'], decoding, loaded.model.network)}", file=sys.stderr)
+    if counts["unknown"]:
+        print(f"seqtrain: {counts['unknown']} tokens of the input are unknown to the tokenizer", file=sys.stderr)
 
 
 def _converse(loaded: "Loaded", decoding: Decoding, n_best: int | None) -> None:
     config = loaded.config.data
     print(f"{config.get('source')} → {config.get('target')}; a sentence a line, Ctrl-D ends.", file=sys.stderr)
+    prompted = sys.stdout.isatty()
     number = 0
     while True:
         try:
-            text = input("> ")
+            text = input("> " if prompted else "")
+            text.encode("utf-8")  # where the terminal's language is not known, other bytes come as halves of characters
             number += 1
             for row in _rows(loaded, decoding, n_best, [text], STDIN, number):
                 print(row)
         except EOFError:
-            print()
+            if prompted:
+                print()
             return
-        except UnicodeDecodeError:
+        except UnicodeError:
             print("seqtrain: that is not UTF-8", file=sys.stderr)
         except UserError as error:  # one sentence is refused, the conversation goes on
             print(f"seqtrain: {error}", file=sys.stderr)

@@ -9,14 +9,15 @@ from seqtrain.errors import UserError
 
 
 def split(
-    argv: Sequence[str], flags: Mapping[str, type], *, words: list[str] | None = None
+    argv: Sequence[str], flags: Mapping[str, type], *, words: list[str] | None = None, keys: Sequence[str] = ()
 ) -> tuple[list[str], dict[str, Any]]:
     """Overrides and options of a command line, in any order.
 
     Args:
         argv: arguments after the command's name.
         flags: option, as `--n-best`, to the type of its value; `bool` options take no value.
-        words: where words that are neither are added, of a command that takes such and no overrides.
+        words: where words that are neither are added, of a command that takes paths and no overrides but of `keys`.
+        keys: what such a command can be given as `key=value`.
 
     Returns:
         The overrides as written, and the options that were given, by name with underscores (`n_best`).
@@ -31,12 +32,16 @@ def split(
         if not word.startswith("-"):
             if words is None:
                 overrides.append(_override(word))
+            elif _is_given(word, keys):
+                overrides.append(word)
+            elif "=" in word and not Path(word).exists():
+                raise _unknown(word, [*keys, *flags])
             else:
                 words.append(word)
             continue
         flag, equals, value = word.partition("=")
         if flag not in flags:
-            raise UserError(f"{flag}: no such option{did_you_mean(flag, flags)} Options: {', '.join(flags) or 'none'}")
+            raise _unknown(flag, [*keys, *flags])
         kind = flags[flag]
         if kind is bool:
             if equals:
@@ -60,6 +65,16 @@ def several(value: str) -> list[str]:
     if "," not in value or Path(value).exists():
         return [value]
     return [part for part in value.split(",") if part] or [value]
+
+
+def _is_given(word: str, keys: Sequence[str]) -> bool:
+    key, _, value = word.partition("=")
+    return key in keys and bool(value)
+
+
+def _unknown(word: str, names: Sequence[str]) -> UserError:
+    hint = did_you_mean(word.partition("=")[0], names)
+    return UserError(f"{word}: no such option{hint} Options: {', '.join(names) or 'none'}")
 
 
 def _name(flag: str) -> str:

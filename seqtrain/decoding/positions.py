@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from seqtrain.decoding.settings import Decoding
 from seqtrain.errors import UserError
 
 BREAKS = tuple(
@@ -18,6 +19,19 @@ def positions(network: Any) -> int | None:
     """The tokens that a network can take on a side, end of sentence included; None if any number."""
     limit = getattr(network, "max_positions", None)
     return None if limit is None else int(limit)
+
+
+def longest(decoding: Decoding, network: Any) -> int:
+    """The most tokens that a hypothesis can have, its end included."""
+    return min(decoding.max_length, positions(network) or decoding.max_length)
+
+
+def cut(count: int, decoding: Decoding, network: Any) -> str:
+    """What to say of so many hypotheses that were as long as they can be: most of them would have gone on."""
+    return (
+        f"{count} translations were ended at {longest(decoding, network)} tokens, the most that decoding.max_length and"
+        " the model's positions allow; where text is missing, raise decoding.max_length"
+    )
 
 
 def refuse_longer(lengths: Sequence[int], limit: int | None, name: str, hint: str, *, first: int = 1) -> None:

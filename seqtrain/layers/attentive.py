@@ -1,6 +1,7 @@
 """Recurrent translation with attention (Bahdanau et al. 2014, arXiv:1409.0473; Luong et al. 2015, arXiv:1508.04025)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -95,10 +96,10 @@ class AttentiveDecoder(Writer):
         self.attention, self.query_before = attention, query == "previous"
         self.readout_before = readout == "previous"
         self.to_state = nn.Linear(H, self.layers * recurrent.state_size)
-        self.from_fed: nn.Linear | None = None
+        self.from_fed: Any = None
         if self.query_before or input_feeding:
-            sums = self._cells()[0].read(torch.zeros(1, 1, embedding)).shape[-1]
-            self.from_fed = nn.Linear(D if self.query_before else embedding, sums, bias=False)
+            fed = D if self.query_before else embedding
+            self.from_fed = nn.Linear(fed, self._cells()[0].read_size, bias=False)
         self.to_readout: nn.Linear = (
             Maxout(H + embedding + D, embedding) if self.query_before else nn.Linear(D + H, embedding, bias=False)
         )
@@ -124,8 +125,10 @@ class AttentiveDecoder(Writer):
         behind them.
         """
         y_BTE = self.dropout(self.embedding(tokens_BT))
-        if self.from_fed is not None:
-            return self._one_by_one(y_BTE, state, self.from_fed.weight)
+        if self.query_before:
+            return self._asked_before(y_BTE, state)
+        if state.fed is not None:
+            return self._with_feeding(y_BTE, state, state.fed)
         h_BTH, hidden = self.recurrent(y_BTE, None, state.hidden)
         c_BTD, weights_BTS = self.attention(h_BTH, state.source)
         return self._attentional(c_BTD, h_BTH), weights_BTS, AttentiveState(hidden, state.source, None)
@@ -138,43 +141,65 @@ class AttentiveDecoder(Writer):
     def _attentional(self, c_BTD: Tensor, h_BTH: Tensor) -> Tensor:
         return torch.tanh(self.to_readout(torch.cat([c_BTD, h_BTH.to(c_BTD.dtype)], dim=-1)))
 
-    def _one_by_one(
-        self, y_BTE: Tensor, state: AttentiveState, from_fed: Tensor
-    ) -> tuple[Tensor, Tensor, AttentiveState]:
-        """`read` where a step needs what the one before has attended to."""
-        dtype = working_dtype(y_BTE)
-        layers = _Layers(self.recurrent, self._cells(), state.hidden, dtype)
-        feed, attend = OverTime(from_fed, dtype), Attending(self.attention, state.source)
-        attentional = None if self.query_before else OverTime(self.to_readout.weight, dtype)
-        h, contexts, tops, weights = layers.top(), [], [], []
-        fed = h if state.fed is None else state.fed
-        for x_BG in self._cells()[0].read(y_BTE.transpose(0, 1)).unbind(0):
-            if attentional is None:
-                fed, weights_BS = attend(h)
-                contexts.append(fed)
-            before, h = h, layers.step(feed(fed, x_BG))
-            if attentional is not None:
-                c_BD, weights_BS = attend(h)
-                fed = torch.tanh(attentional(torch.cat([c_BD, h], dim=-1)))
-            tops.append(fed if attentional is not None else before if self.readout_before else h)
+    def _asked_before(self, y_BTE: Tensor, state: AttentiveState) -> tuple[Tensor, Tensor, AttentiveState]:
+        """`read` with `query="previous"`, one step after the other."""
+        layers = _Layers(self.recurrent, self._cells(), state.hidden, self.from_fed.weight, working_dtype(y_BTE))
+        attend = Attending(self.attention, state.source)
+        h, tops, contexts, weights = layers.top(), [], [], []
+        for x_BG in layers.read(y_BTE):
+            c_BD, weights_BS = attend(h)
+            before, h = h, layers.step(x_BG, c_BD)
+            tops.append(before if self.readout_before else h)
+            contexts.append(c_BD)
             weights.append(weights_BS)
-        o_BTE = torch.stack(tops, dim=1)
-        if attentional is None:
-            joined = torch.cat([o_BTE, y_BTE.to(o_BTE.dtype), torch.stack(contexts, dim=1)], dim=-1)
-            o_BTE = self.to_readout(joined)
-        after = AttentiveState(layers.end(), state.source, None if attentional is None else fed)
-        return o_BTE, torch.stack(weights, dim=1), after
+        top_BTH = torch.stack(tops, dim=1)
+        joined = torch.cat([top_BTH, y_BTE.to(top_BTH.dtype), torch.stack(contexts, dim=1)], dim=-1)
+        after = AttentiveState(layers.end(), state.source, None)
+        return self.to_readout(joined), torch.stack(weights, dim=1), after
+
+    def _with_feeding(
+        self, y_BTE: Tensor, state: AttentiveState, o_BE: Tensor
+    ) -> tuple[Tensor, Tensor, AttentiveState]:
+        """`read` with input feeding, one step after the other, from what the one before the first has made."""
+        dtype = working_dtype(y_BTE)
+        layers = _Layers(self.recurrent, self._cells(), state.hidden, self.from_fed.weight, dtype)
+        attend, attentional = Attending(self.attention, state.source), OverTime(self.to_readout.weight, dtype)
+        outputs, weights = [], []
+        for x_BG in layers.read(y_BTE):
+            h = layers.step(x_BG, o_BE)
+            c_BD, weights_BS = attend(h)
+            o_BE = torch.tanh(attentional(torch.cat([c_BD, h], dim=-1)))
+            outputs.append(o_BE)
+            weights.append(weights_BS)
+        after = AttentiveState(layers.end(), state.source, o_BE)
+        return torch.stack(outputs, dim=1), torch.stack(weights, dim=1), after
 
     def _cells(self) -> list[SteppedLayer]:
         return [cell for (cell,) in self.recurrent.cells() if isinstance(cell, SteppedLayer)]
 
 
 class _Layers:
-    """The layers of a stack in the course of one pass, step by step."""
+    """The layers of a stack in the course of one pass, step by step.
 
-    def __init__(self, recurrent: Recurrent, cells: list[SteppedLayer], hidden_LBS: Tensor, dtype: torch.dtype) -> None:
+    Args:
+        recurrent: the stack.
+        cells: its layers.
+        hidden_LBS: (L, B, S) states before the first step.
+        from_fed_GF: what is fed is multiplied by, to be added to what the lowest layer has read.
+        dtype: precision of products.
+    """
+
+    def __init__(
+        self,
+        recurrent: Recurrent,
+        cells: list[SteppedLayer],
+        hidden_LBS: Tensor,
+        from_fed_GF: Tensor,
+        dtype: torch.dtype,
+    ) -> None:
         self._recurrent, self._cells = recurrent, cells
         self._products = [cell.begin(dtype) for cell in cells]
+        self._feed = OverTime(from_fed_GF, dtype)
         watched = recurrent.steps is not None and not hidden_LBS.requires_grad
         self._hidden = list((hidden_LBS.detach().requires_grad_() if watched else hidden_LBS).unbind(0))
         if recurrent.steps is not None:
@@ -185,8 +210,13 @@ class _Layers:
         """(B, H), h of the top layer."""
         return self._hidden[-1][:, : self._recurrent.hidden]
 
-    def step(self, x_BG: Tensor) -> Tensor:
-        """The next h (B, H) of the top layer from what the lowest one has read."""
+    def read(self, y_BTE: Tensor) -> tuple[Tensor, ...]:
+        """What the lowest layer reads at each step, (B, G)."""
+        return self._cells[0].read(y_BTE.transpose(0, 1)).unbind(0)
+
+    def step(self, x_BG: Tensor, fed_BF: Tensor) -> Tensor:
+        """The next h (B, H) of the top layer, from what the lowest one has read and what is fed to it."""
+        x_BG = self._feed(fed_BF, x_BG)
         for depth, (cell, products) in enumerate(zip(self._cells, self._products, strict=True)):
             if depth:
                 below = self._recurrent.dropout(self._hidden[depth - 1][:, : self._recurrent.hidden])

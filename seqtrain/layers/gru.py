@@ -115,7 +115,7 @@ class GRULayer(SteppedLayer):
         layer_norm: bool = False,
         recurrent_dropout: float = 0.0,
     ) -> None:
-        super().__init__(hidden=hidden, state_size=hidden, recurrent_dropout=recurrent_dropout)
+        super().__init__(hidden=hidden, state_size=hidden, read_size=3 * hidden, recurrent_dropout=recurrent_dropout)
         self.reset = reset
         bound = hidden**-0.5  # as torch.nn.GRU starts
         self.weight_ih = nn.Parameter(torch.empty(3 * hidden, inputs).uniform_(-bound, bound))

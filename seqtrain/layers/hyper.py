@@ -58,7 +58,9 @@ class HyperLSTMLayer(SteppedLayer):
         recurrent_dropout: float = 0.0,
     ) -> None:
         H, hyper, N = hidden, hyper_hidden, hyper_embedding
-        super().__init__(hidden=H, state_size=2 * (H + hyper), recurrent_dropout=recurrent_dropout)
+        super().__init__(
+            hidden=H, state_size=2 * (H + hyper), read_size=4 * (H + hyper), recurrent_dropout=recurrent_dropout
+        )
         self.hyper_hidden, self.hyper_embedding = hyper, N
         bound = H**-0.5
         self.weight_ih = nn.Parameter(torch.empty(4 * H, inputs).uniform_(-bound, bound))

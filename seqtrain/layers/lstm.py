@@ -40,7 +40,9 @@ class LSTMLayer(SteppedLayer):
         layer_norm: bool = False,
         recurrent_dropout: float = 0.0,
     ) -> None:
-        super().__init__(hidden=hidden, state_size=2 * hidden, recurrent_dropout=recurrent_dropout)
+        super().__init__(
+            hidden=hidden, state_size=2 * hidden, read_size=4 * hidden, recurrent_dropout=recurrent_dropout
+        )
         bound = hidden**-0.5  # as torch.nn.LSTM starts
         self.weight_ih = nn.Parameter(torch.empty(4 * hidden, inputs).uniform_(-bound, bound))
         self.weight_hh = nn.Parameter(torch.empty(4 * hidden, hidden).uniform_(-bound, bound))

@@ -35,8 +35,14 @@ class MultiplicativeLayer(SteppedLayer):
         factors: int | None,
         recurrent_dropout: float,
     ) -> None:
-        super().__init__(hidden=hidden, state_size=state_size, recurrent_dropout=recurrent_dropout)
-        self.factors = hidden if factors is None else factors
+        factors = hidden if factors is None else factors
+        super().__init__(
+            hidden=hidden,
+            state_size=state_size,
+            read_size=gates * hidden + factors,
+            recurrent_dropout=recurrent_dropout,
+        )
+        self.factors = factors
         bound = hidden**-0.5
         self.weight_ih = nn.Parameter(torch.empty(gates * hidden, inputs).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(gates * hidden).uniform_(-bound, bound))

@@ -5,11 +5,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 CHUNK, SLICE = 512, 64
 """Rows of logits held at a time, and rows of them whose softmax is taken at a time: matrix products want many, and what
 is done element by element wants few, which stay in a processor's cache with a usual vocabulary.
 """
+LARGE = 4096
+"""Rows held at a time, and all treated at once, where there is no such cache: off the CPU."""
 
 
 def working_dtype(x: Tensor) -> torch.dtype:
@@ -25,6 +28,10 @@ def state_dtype(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32) if torch.is_autocast_enabled(x.device.type) else x.dtype
 
 
+How = tuple[float, torch.dtype, bool]
+"""The share of smoothing, the precision of products, and whether gradients are wanted."""
+
+
 class _ChunkedCrossEntropy(torch.autograd.Function):
     """Summed cross-entropy of `F.linear` logits, `CHUNK` rows at a time.
 
@@ -37,46 +44,32 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        x_NE: Tensor,
-        weight_VE: Tensor,
-        bias_V: Tensor,
-        target_N: Tensor,
-        smoothing: float,
-        dtype: torch.dtype,
-        wants: bool,
+        ctx: Any, x_NE: Tensor, weight_VE: Tensor, bias_V: Tensor, target_N: Tensor, how: How
     ) -> tuple[Tensor, Tensor]:
+        smoothing, dtype, wants = how
         N, V = len(x_NE), len(weight_VE)
+        size = CHUNK if x_NE.device.type == "cpu" else LARGE
         wide = torch.promote_types(dtype, torch.float32)
         # In bfloat16 a processor prepares products anew for every number of rows, which costs as much as they do: rows
         # of zeros make it a multiple.
         x, W, b = F.pad(x_NE.to(dtype), (0, 0, 0, -N % SLICE)), weight_VE.to(dtype), bias_V.to(dtype)
-        log_p_right = torch.zeros((), dtype=wide, device=x.device)
-        log_sums = torch.zeros_like(log_p_right)
+        sums = torch.zeros(2, dtype=wide, device=x.device)
         dx = torch.empty_like(x) if wants else x
         dW = torch.zeros_like(weight_VE, dtype=wide) if wants else None
         db = torch.zeros_like(bias_V, dtype=wide)
-        chunk = x.new_empty(min(CHUNK, len(x)), V)
-        for start in range(0, len(x), CHUNK):
-            rows = slice(start, start + CHUNK)
+        chunk = x.new_empty(min(size, len(x)), V)
+        for start in range(0, len(x), size):
+            rows = slice(start, start + size)
             right = target_N[rows].unsqueeze(1)
             whole = torch.addmm(b, x[rows], W.t(), out=chunk[: len(x[rows])])
             d = whole[: len(right)]
-            for part, own in zip(d.split(SLICE), right.split(SLICE), strict=True):
-                log_p = torch.log_softmax(part, 1, dtype=wide)
-                own_log_p = log_p.gather(1, own)
-                log_p_right += own_log_p.sum()
-                log_sums += (part.gather(1, own).to(wide) - own_log_p).sum()
-                if wants:
-                    part.copy_(log_p.exp_())
+            _add_logs(sums, d, right, wants)
             if dW is not None:
-                # dL/dlogits, but for the even share of the smoothing, which is the same everywhere and comes below.
-                # One index into the flat chunk: `scatter_add_` would copy all of it, there and back.
-                places = torch.arange(len(d), device=d.device) * V + right.squeeze(1)
-                d.view(-1).index_add_(0, places, torch.full_like(places, smoothing - 1, dtype=dtype))
+                _subtract_right(d, right, 1 - smoothing)
                 torch.mm(whole, W, out=dx[rows])
                 dW += whole.t() @ x[rows]
                 db += d.sum(0)  # added up in float32 inside, and not copied to it before
+        log_p_right, log_sums = sums
         x_sum, W_sum = x.sum(0, dtype=wide), W.sum(0, dtype=wide)
         log_p_all = x_sum @ W_sum + N * b.sum(dtype=wide) - V * log_sums
         if dW is not None and smoothing:
@@ -92,10 +85,32 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return (1 - smoothing) * nll - smoothing / V * log_p_all, nll
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, dloss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         dx, *rest = ctx.saved_tensors
         gradients = (g.mul(dloss).to(dtype) for g, dtype in zip((dx[: ctx.rows], *rest), ctx.dtypes, strict=True))
-        return *gradients, None, None, None, None
+        return *gradients, None, None
+
+
+def _add_logs(sums: Tensor, logits_NV: Tensor, right_N1: Tensor, wants: bool) -> None:
+    """Adds log p of the right tokens, and the logarithms of all rows' normalisers, to two sums; puts the probabilities
+    in the place of the logits if they are wanted.
+    """
+    size = SLICE if logits_NV.device.type == "cpu" else LARGE
+    for part, own in zip(logits_NV.split(size), right_N1.split(size), strict=True):
+        log_p = torch.log_softmax(part, 1, dtype=sums.dtype)
+        own_log_p = log_p.gather(1, own)
+        sums[0] += own_log_p.sum()
+        sums[1] += (part.gather(1, own).to(sums.dtype) - own_log_p).sum()
+        if wants:
+            part.copy_(log_p.exp_())
+
+
+def _subtract_right(p_NV: Tensor, right_N1: Tensor, share: float) -> None:
+    """Makes probabilities dL/dlogits, but for the even share of the smoothing, which is the same everywhere."""
+    # One index into the flat chunk: `scatter_add_` would copy all of it, there and back.
+    places = torch.arange(len(p_NV), device=p_NV.device) * p_NV.shape[1] + right_N1.squeeze(1)
+    p_NV.view(-1).index_add_(0, places, torch.full_like(places, -share, dtype=p_NV.dtype))
 
 
 class OutputLayer(nn.Module):
@@ -131,4 +146,5 @@ class OutputLayer(nn.Module):
         """
         # Inside of the function gradients are always off: whether they are wanted shows only here.
         wants = torch.is_grad_enabled()
-        return _ChunkedCrossEntropy.apply(x_NE, self.weight, self.bias, target_N, smoothing, working_dtype(x_NE), wants)
+        how = smoothing, working_dtype(x_NE), wants
+        return _ChunkedCrossEntropy.apply(x_NE, self.weight, self.bias, target_N, how)

@@ -43,7 +43,7 @@ class RNNLayer(SteppedLayer):
         layer_norm: bool = False,
         recurrent_dropout: float = 0.0,
     ) -> None:
-        super().__init__(hidden=hidden, state_size=hidden, recurrent_dropout=recurrent_dropout)
+        super().__init__(hidden=hidden, state_size=hidden, read_size=hidden, recurrent_dropout=recurrent_dropout)
         self.activation = activation
         bound = hidden**-0.5  # as torch.nn.RNN starts
         self.weight_ih = nn.Parameter(torch.empty(hidden, inputs).uniform_(-bound, bound))

@@ -181,7 +181,7 @@ class _Shared(torch.autograd.Function):
 def _pieces(keys_BSA: Tensor) -> tuple[list[slice], Tensor]:
     """Few sentences at a time on a CPU, so that what is between two operations stays in its cache, and room for it."""
     B, S, A = keys_BSA.shape
-    rows = min(B, max(1, PIECE // (S * A))) if keys_BSA.device.type == "cpu" else B
+    rows = max(1, min(B, PIECE // (S * A)) if keys_BSA.device.type == "cpu" else B)
     return [slice(start, start + rows) for start in range(0, B, rows)], keys_BSA.new_empty(2, rows, S, A)
 
 

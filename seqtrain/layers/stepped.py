@@ -156,13 +156,14 @@ class SteppedLayer(RecurrentLayer):
     Args:
         hidden: width H of h.
         state_size: width S of the state.
+        read_size: width G of what `read` makes.
         recurrent_dropout: rate at which units of h are left out of the recurrent products, the same ones at every step
             of a sequence (Gal & Ghahramani 2016, arXiv:1512.05287).
     """
 
-    def __init__(self, *, hidden: int, state_size: int, recurrent_dropout: float = 0.0) -> None:
+    def __init__(self, *, hidden: int, state_size: int, read_size: int, recurrent_dropout: float = 0.0) -> None:
         super().__init__()
-        self.hidden, self.state_size = hidden, state_size
+        self.hidden, self.state_size, self.read_size = hidden, state_size, read_size
         self.recurrent_dropout = Dropout(recurrent_dropout)
 
     def read(self, x_TBI: Tensor) -> Tensor:

@@ -33,6 +33,9 @@ UNLIMITED: Mapping[str, Any] = {
 }
 """What shortens a training, and the values with which everything is measured."""
 
+ALONE: Mapping[str, Any] = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+"""What spreads a training, and the values with which one process measures: sentences need no other, and count once."""
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -92,7 +95,7 @@ def choose(
 
 
 def changed(run: Run, overrides: Sequence[str]) -> DictConfig:
-    """The run's configuration with overrides on top, and without what made its training shorter.
+    """The run's configuration with overrides on top, without what made its training shorter, and on one device.
 
     Groups that no override touches are those of the run, whatever the configuration files say by now.
     """
@@ -106,9 +109,9 @@ def changed(run: Run, overrides: Sequence[str]) -> DictConfig:
             config = OmegaConf.merge({**config, group: None}, {group: fresh[group]})  # type: ignore[assignment]
     asked = {_key(override) for override in overrides}
     trainer = config.get("trainer")
-    for name, value in UNLIMITED.items():
-        if isinstance(trainer, DictConfig) and name in trainer and f"trainer.{name}" not in asked:
-            trainer[name] = value
+    if isinstance(trainer, DictConfig):
+        known = {name: value for name, value in UNLIMITED.items() if name in trainer}
+        trainer.update({name: value for name, value in {**known, **ALONE}.items() if f"trainer.{name}" not in asked})
     return config
 
 

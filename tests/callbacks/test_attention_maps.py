@@ -84,6 +84,18 @@ def test_pictures_of_fixed_examples_at_test(tmp_path: Path) -> None:
     assert sum(len(source) for source, _, _ in network.asked) == 3
 
 
+def test_what_is_too_long_for_a_picture_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("seqtrain.callbacks.attention_maps.LONGEST", 4)
+    with caplog.at_level("INFO"):
+        trainer(tmp_path, AttentionMaps(examples=3)).test(Attentive(Looking()), datamodule=Sentences(), verbose=False)
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["attention-0.png"]
+    assert [text for text in caplog.messages if "attention map" in text] == [
+        f"no attention map of test {index}: more than 4 pieces on a side" for index in (1, 3)
+    ]
+
+
 def test_validation_is_drawn_alone_and_not_in_training(tmp_path: Path) -> None:
     trainer(tmp_path / "fit", AttentionMaps(), max_epochs=1).fit(Attentive(Looking()), datamodule=Sentences())
     assert not (tmp_path / "fit" / "figures").exists()

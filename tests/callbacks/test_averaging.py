@@ -1,19 +1,20 @@
 """Averaged weights and moving averages, against NumPy; and that a run that was stopped makes the same."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from omegaconf import OmegaConf
 
 from seqtrain.callbacks.averaging import Averaging
 from seqtrain.callbacks.bleu import BLEU
 from seqtrain.callbacks.checkpoints import Checkpoints
 from seqtrain.callbacks.ema import EMA
 from seqtrain.callbacks.interruption import Interruption
-from seqtrain.commands import train
+from seqtrain.commands import testing, train
 from seqtrain.commands.summary import tabulated
 from seqtrain.errors import UserError
 from seqtrain.runs.checkpoints import AtomicCheckpointIO, read_checkpoint
@@ -87,17 +88,17 @@ def test_the_mean_of_the_best_is_numpys(tmp_path: Path, mode: Any) -> None:
 
 
 @pytest.mark.parametrize("callback", [lambda: Averaging(number=2), lambda: EMA(decay=0.9)], ids=["averaging", "ema"])
-@pytest.mark.parametrize(("ending", "step"), [("signal", 6), ("crash", 9)])
+@pytest.mark.parametrize(("ending", "step"), [("signal", 6), ("signal", 12), ("crash", 9)])
 def test_stopped_and_resumed_is_bit_for_bit_the_same(tmp_path: Path, callback: Any, ending: str, step: int) -> None:
     folder = tmp_path / "run"
     whole = fit(tmp_path / "whole", callback())
     # Behind the one that saves, as a callback that is added on the command line stands.
     end = [Interruption(directory=str(folder)), SignalAfter(step)] if ending == "signal" else [CrashAfter(step)]
-    fit(folder, *end, callback())
+    stopped = fit(folder, *end, callback())
     resumed = fit(folder, callback(), seed=9, ckpt=folder / "checkpoints" / "last.ckpt")
     assert files(folder) == files(tmp_path / "whole")
     assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), whole.parameters(), strict=True))
-    assert [v for v in whole.validations if v[0] >= 12] == [v for v in resumed.validations if v[0] >= 12]
+    assert sorted({*stopped.validations, *resumed.validations}) == whole.validations
     for name in files(folder):
         np.testing.assert_array_equal(
             saved(folder / "checkpoints" / name), saved(tmp_path / "whole" / "checkpoints" / name)
@@ -122,8 +123,42 @@ def test_a_crash_between_its_files_and_the_checkpoint_loses_nothing(tmp_path: Pa
         trainer(folder, Averaging(number=2), crash, **options).fit(Regression(dropout=0.5), datamodule=Numbers())
     assert {"weights-4.ckpt", "weights-8.ckpt", "weights-12.ckpt"} <= set(files(folder))
     assert read_checkpoint(folder / "checkpoints" / "last.ckpt")["global_step"] == 8
+    (folder / "checkpoints" / "weights-99.ckpt").touch()  # as of a longer training that is taken back
     fit(folder, Averaging(number=2), ckpt=folder / "checkpoints" / "last.ckpt", max_epochs=4)
     assert files(folder) == files(whole)
+
+
+class Spoil(pl.Callback):
+    """Damages or removes files at the end of the training."""
+
+    def __init__(self, damaged: list[int], removed: list[int]) -> None:
+        self.damaged, self.removed = damaged, removed
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        folder = Path(trainer.default_root_dir) / "checkpoints"
+        for step in self.damaged:
+            (folder / f"weights-{step}.ckpt").write_bytes(b"PK")
+        for step in self.removed:
+            (folder / f"weights-{step}.ckpt").unlink()
+
+
+def test_what_cannot_be_read_any_more_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    notes = Notes()
+    fit(tmp_path / "one", Averaging(number=3), notes, Spoil([8], [4]))
+    averaged = read_checkpoint(tmp_path / "one" / "checkpoints" / "averaged.ckpt")
+    assert averaged["averaged"] == [12]
+    np.testing.assert_array_equal(averaged["state_dict"]["layer.weight"].numpy(), notes.validated[12])
+    assert sorted(text.rpartition("weights-")[2][:2] for text in caplog.messages if "left out" in text) == ["4.", "8."]
+    model = fit(tmp_path / "none", Averaging(number=1), Spoil([12], []))
+    assert not hasattr(model, "ended_by")
+    assert "averaged.ckpt" not in files(tmp_path / "none")
+    assert "there are no weights to average" in caplog.messages
+
+
+def test_scores_are_kept_for_a_run_that_goes_on_with_the_best(tmp_path: Path) -> None:
+    averaging = Averaging(number=2, monitor="val/loss", mode="min")
+    model = fit(tmp_path, averaging)
+    assert [(kept["step"], kept["score"]) for kept in averaging.state_dict()["kept"]] == model.validations[-2:]
 
 
 def test_ema_is_the_recurrence_and_is_what_is_validated_and_saved(tmp_path: Path) -> None:
@@ -167,12 +202,27 @@ def test_a_run_that_ended_goes_on_with_what_was_trained(tmp_path: Path) -> None:
     np.testing.assert_array_equal(weight(second), weight(longer))
 
 
-def test_shared_parameters_and_steps_over_several_batches(tmp_path: Path) -> None:
-    class Shared(Regression):
-        def __init__(self) -> None:
-            super().__init__()
-            self.again = self.layer
+class Shared(Regression):
+    """Has its layer under two names."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.again = self.layer
+
+
+def test_tied_parameters_are_kept_once(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"plugins": [AtomicCheckpointIO()], "max_epochs": 1}
+    trainer(tmp_path, Averaging(), **settings).fit(Shared(), datamodule=Numbers())
+    weights = read_checkpoint(tmp_path / "checkpoints" / "weights-4.ckpt")["state_dict"]
+    assert weights["layer.weight"].data_ptr() == weights["again.weight"].data_ptr()
+
+
+def test_weights_in_16_bits_have_no_moving_average(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"precision=bf16-true(.|\n)*Set trainer\.precision=bf16-mixed"):
+        trainer(tmp_path, EMA(), precision="bf16-true").fit(Regression(), datamodule=Numbers())
+
+
+def test_shared_parameters_and_steps_over_several_batches(tmp_path: Path) -> None:
     average, model, notes = EMA(decay=0.5), Shared(), Notes()
     best = Checkpoints(dirpath=str(tmp_path))
     fitted = trainer(tmp_path, notes, average, best, enable_checkpointing=True, accumulate_grad_batches=2, max_epochs=1)
@@ -190,21 +240,40 @@ def test_mistakes(tmp_path: Path) -> None:
         trainer(tmp_path, Averaging(keep="best", monitor="val/blue")).fit(Regression(), datamodule=Numbers())
 
 
+class Drifting(Translator):
+    """Its weight is another one after every step; notes with which it was tested."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        return self.weight
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self.tested = float(self.weight)
+
+
+def weight_in(path: Path) -> float:
+    return float(read_checkpoint(path)["state_dict"]["weight"])
+
+
 def test_averaged_weights_are_tested_beside_the_best(tmp_path: Path) -> None:
     """Under names and in a folder of their own, with nothing of the best checkpoint's test overwritten."""
     metrics = MetricsFile(directory=str(tmp_path))
     best = Checkpoints(dirpath=str(tmp_path / "checkpoints"), monitor="val/bleu", mode="max")
     callbacks = [BLEU(resamples=0), Averaging(number=2), best]
     fitted = trainer(tmp_path, *callbacks, enable_checkpointing=True, logger=metrics, plugins=[AtomicCheckpointIO()])
-    model: Any = Translator()
+    model: Any = Drifting()
     data: Any = Texts()
     data.has = lambda split: True
     fitted.fit(model, datamodule=data)
-    results = train.test(fitted, model, data)
+    results = testing.test_best(fitted, model, data)
+    checkpoints = tmp_path / "checkpoints"
+    assert model.tested == weight_in(checkpoints / "best.ckpt")
     written = {file: file.read_bytes() for file in (tmp_path / "hypotheses").iterdir()}
     # As though the averaged weights translated better.
     model.mistakes = lambda step: 0
-    averaged = train.test_averaged(fitted, model, data, Run(tmp_path))
+    averaged = testing.test_averaged(fitted, model, data, Run(tmp_path))
+    kept = [weight_in(path) for path in checkpoints.glob("weights-*.ckpt")]
+    assert len(set(kept)) == 2
+    assert model.tested == pytest.approx(sum(kept) / 2)
     assert results["test/bleu"] < 90
     assert averaged["averaged/bleu"] == pytest.approx(100, abs=1e-3)
     assert {file: file.read_bytes() for file in (tmp_path / "hypotheses").iterdir()} == written
@@ -216,3 +285,23 @@ def test_averaged_weights_are_tested_beside_the_best(tmp_path: Path) -> None:
     head, row, *_ = tabulated({**results, **averaged})
     assert head.split() == ["validation", "test", "averaged"]
     assert row.split() == ["bleu", f"{results['test/bleu']:.4g}", "100"]
+
+
+def test_intervals_stand_behind_the_score() -> None:
+    _, row = tabulated({"val/bleu": 30.0, "test/bleu": 31.2, "test/bleu_mean": 31.18, "test/bleu_ci": 0.95})
+    assert row.split(maxsplit=2) == ["bleu", "30", "31.20 (31.18 ± 0.95)"]
+
+
+def test_what_the_first_test_found_is_written_before_the_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(train, "test_averaged", fails)
+    data: Any = Texts()
+    data.has = lambda split: True
+    record = Run.create(tmp_path / "run", OmegaConf.create({}))
+    with pytest.raises(RuntimeError, match="out of memory"):
+        train._results(trainer(tmp_path, BLEU(resamples=0)), cast(Any, Translator()), data, record, None)
+    assert record.manifest["results"]["test/bleu"] > 0

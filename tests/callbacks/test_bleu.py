@@ -69,6 +69,21 @@ def test_checkpoints_go_by_it_and_best_and_last_texts_stay(tmp_path: Path) -> No
     assert float(fitted.callback_metrics["val/bleu"]) < float(best.best_model_score)
 
 
+def test_translations_that_were_ended_for_their_length_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer(tmp_path, BLEU(decoding=Decoding(max_length=7), resamples=0)).test(
+        Translator(), datamodule=Texts(), verbose=False
+    )
+    (said,) = (text for text in caplog.messages if "decoding.max_length" in text)
+    assert said.startswith("5 translations were ended at 7 tokens")
+    caplog.clear()
+    trainer(tmp_path, BLEU(decoding=Decoding(max_length=8), resamples=0)).test(
+        Translator(), datamodule=Texts(), verbose=False
+    )
+    assert not [text for text in caplog.messages if "decoding.max_length" in text]
+
+
 def test_limited_batches_score_what_was_decoded(tmp_path: Path) -> None:
     data = Texts()
     tester = trainer(tmp_path, BLEU(), limit_test_batches=1)
@@ -141,9 +156,10 @@ def test_intervals_are_the_commands(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    printed = {entry["name"]: entry["confidence_var"] for entry in json.loads(done.stdout)}
-    assert logged["test/bleu_ci"] == pytest.approx(printed["BLEU"], abs=1e-4)
-    assert logged["test/chrf_ci"] == pytest.approx(printed["chrF2"], abs=1e-4)
+    for entry in json.loads(done.stdout):
+        name = {"BLEU": "bleu", "chrF2": "chrf"}[entry["name"]]
+        interval = logged[f"test/{name}_mean"], logged[f"test/{name}_ci"]
+        assert interval == pytest.approx((entry["confidence_mean"], entry["confidence_var"]), abs=1e-4)
 
 
 @pytest.mark.parametrize(

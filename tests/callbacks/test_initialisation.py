@@ -15,6 +15,7 @@ from seqtrain.layers.gru import GRULayer
 from seqtrain.layers.lstm import LSTMLayer
 from seqtrain.layers.recurrent import Recurrent
 from seqtrain.layers.rnn import RNNLayer
+from seqtrain.models.conv import Conv
 from seqtrain.models.gru import GRU
 from seqtrain.models.lstm import LSTM
 from seqtrain.models.rnn import RNN
@@ -311,6 +312,24 @@ def test_resumed_run_is_left_alone(tmp_path: Path) -> None:
     assert callback.touched == []
 
 
-def test_warns_when_nothing_is_recurrent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    trainer(tmp_path, Initialisation(), max_epochs=1).fit(Regression(), datamodule=Numbers())
-    assert "no recurrent matrix" in caplog.text
+def test_says_nothing_where_there_is_nothing_to_set(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        trainer(tmp_path, Initialisation(), max_epochs=1).fit(Regression(), datamodule=Numbers())
+    assert "initialisation" not in caplog.text
+
+
+def test_weight_normalised_matrices_are_left() -> None:
+    torch.manual_seed(0)
+    model = Conv(task=PAIR, embedding=WIDE, hidden=WIDE, layers=1, tie_embeddings=False, dropout=0.0)
+    before = values(model)
+    Initialisation(**ALL, forget_bias=None, bound=0.02).initialise(model)  # type: ignore[arg-type]
+    normalised = {name for name in before if "parametrizations" in name}
+    assert changed(model, before) == before.keys() - normalised
+    positions = [p for name, p in model.named_parameters() if "positions" in name]
+    assert len(positions) == 2
+    for table in positions:
+        assert_uniform(table.detach(), 0.02)
+    for name in normalised:
+        if name.endswith("original0"):
+            v = before[name.replace("original0", "original1")]
+            torch.testing.assert_close(before[name], torch.linalg.vector_norm(v, dim=1, keepdim=True))

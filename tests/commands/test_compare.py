@@ -121,12 +121,15 @@ def test_other_sizes_are_refused(systems: None, tmp_path: Path) -> None:
 def test_mistakes(systems: None, tmp_path: Path) -> None:
     (tmp_path / "b" / "hypotheses" / "test.txt").write_text("one\n")
     made(tmp_path / "d" / "evaluations" / "greedy", right=0.8)
+    (tmp_path / "e f").mkdir()
     for argv, message in (
+        (["a", "e f"], "evaluate run='e f' split=test"),
         (["a"], "needs two systems"),
         (["a", "c", "--test", "t"], "--test t: must be bootstrap or randomisation"),
         (["a", "c", "--split=train"], "--split train: must be test or val"),
         (["a", "c", "--splitt=test"], "did you mean --split"),
-        (["a", "c", "a"], "a is there twice"),
+        (["a", "c", "./a"], "a is there twice"),
+        (["a", "c", "split=val"], "split=val: no such option; did you mean --split?"),
         (["a", "nope"], "there is no directory nope"),
         (["a", "c", "--split", "val"], r"a has no translations of the val split(.|\n)*evaluate run=a split=val"),
         (["a", "d"], r"d has no translations of the test split(.|\n)*There are some in d/evaluations/greedy"),

@@ -55,6 +55,10 @@ def test_another_search_has_another_folder(loaded: Loaded, other: dict[str, Any]
     assert folder(loaded, Decoding(**other), "test") != folder(loaded, GREEDY, "test")
 
 
+def test_what_a_search_does_not_depend_on_changes_nothing(loaded: Loaded) -> None:
+    assert folder(loaded, Decoding(too_long="split"), "test") == folder(loaded, GREEDY, "test")
+
+
 def test_the_same_one_again_has_the_same_folder_wherever_the_run_is(loaded: Loaded, tmp_path: Path) -> None:
     run = Run(tmp_path / "moved")
     longer = OmegaConf.create({"trainer": {"precision": "32-true", "max_epochs": 5}})

@@ -148,6 +148,18 @@ def test_other_runs_are_told_apart_by_their_overrides(tmp_path: Path) -> None:
     assert table((tmp_path / "report.md").read_text(), "arm")["optimizer.lr=0.1"][:2] == ["0.1000 ± 0.0000", "0.1000"]
 
 
+def test_runs_that_translate_are_shown_by_length_without_their_intervals(tmp_path: Path) -> None:
+    results = {"test/bleu": 31.2, "test/bleu_mean": 31.1, "test/bleu_ci": 0.9, "test/nll": 2.0}
+    place = write_run(tmp_path / "runs" / "0", results=results, choices={"model": "gru"})
+    rows = [{"low": 1, "high": 9, "count": 5, "bleu": 40.0}, {"low": 10, "high": 19, "count": 5, "bleu": 20.0}]
+    (place / "buckets.json").write_text(json.dumps({"length": rows}))
+    main([str(tmp_path / "runs")])
+    text = (tmp_path / "runs" / "report.md").read_text()
+    assert table(text, "arm")["arm"][:3] == ["test/bleu", "best", "test/nll"]
+    assert table(text, "bleu by length")["gru"] == ["40", "20"]
+    assert (tmp_path / "runs" / "length.png").is_file()
+
+
 def test_a_metric_can_be_asked_for(sweep: Path) -> None:
     main([str(sweep), "metric=val/nll"])
     rows = table((sweep / "report.md").read_text(), "arm")

@@ -1,6 +1,10 @@
 """Translating and scoring texts with a model that is there already: long lines, samples, and what each is given."""
 
+import io
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +13,7 @@ from omegaconf import OmegaConf
 
 from seqtrain.commands.score import main as score_main
 from seqtrain.commands.score import scores
+from seqtrain.commands.translate import main as translate_main
 from seqtrain.commands.translate import translate
 from seqtrain.data.pairs import Pairs
 from seqtrain.decoding.settings import Decoding
@@ -33,7 +38,8 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     torch.manual_seed(3)
     model = GRU(task=data.task, embedding=8, hidden=8).eval()
     model.network.decoder.output.bias.data.normal_()  # type: ignore[union-attr,operator]
-    return Loaded(Run(folder), OmegaConf.create({}), data, model, folder / "best.ckpt", 0)
+    config = OmegaConf.create({"data": {"source": "de", "target": "en"}, "trainer": {"accelerator": "cpu"}})
+    return Loaded(Run(folder), config, data, model, folder / "best.ckpt", 0)
 
 
 @pytest.fixture
@@ -108,10 +114,12 @@ def test_or_split_and_joined_again(short: Loaded) -> None:
 def test_no_hypothesis_is_longer_than_the_positions(short: Loaded) -> None:
     short.model.network.decoder.output.bias.data[2] -= 50
     try:
-        ((hypothesis, _),) = translate(short, Decoding(max_length=50), GERMAN[:1])[0]
+        counts = Counter[str]()
+        ((hypothesis, _),) = translate(short, Decoding(max_length=50), GERMAN[:1], counts=counts)[0]
     finally:
         short.model.network.decoder.output.bias.data[2] += 50
     assert len(hypothesis.tokens) == 8
+    assert counts["cut"] == 1
 
 
 def test_what_training_never_saw_is_counted(loaded: Loaded, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,3 +152,71 @@ def test_mistakes(argv: list[str], message: str, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("seqtrain.commands.score.choose", chosen)
     with pytest.raises(UserError, match=message):
         score_main(["run=x", *argv])
+
+
+class Stdin:
+    """Standard input that is a terminal or a pipe."""
+
+    def __init__(self, content: bytes = b"", *, terminal: bool = False) -> None:
+        self.buffer = io.BytesIO(content)
+        self.isatty = lambda: terminal
+
+
+@pytest.fixture
+def found(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever run is asked for, it is this model."""
+    decoding = {"_target_": "seqtrain.decoding.settings.Decoding", "max_length": 4}
+    chosen = SimpleNamespace(config=OmegaConf.create({"decoding": decoding}))
+    monkeypatch.setattr("seqtrain.commands.translate.choose", lambda *_, **__: chosen)
+    monkeypatch.setattr("seqtrain.runs.loading.load", lambda _: loaded)
+
+
+def test_a_conversation_goes_on_after_what_is_no_text(
+    found: None, loaded: Loaded, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines: Iterator[str] = iter(["ein Hund .", "ein B\udce4r .", "ein Mann lacht ."])
+    prompts = []
+
+    def asked(prompt: str) -> str:
+        prompts.append(prompt)
+        line = next(lines, None)
+        if line is None:
+            raise EOFError
+        return line
+
+    monkeypatch.setattr("builtins.input", asked)
+    monkeypatch.setattr("sys.stdin", Stdin(terminal=True))
+    assert translate_main(["run=x"]) == 0
+    said = capsys.readouterr()
+    texts = ["ein Hund .", "ein Mann lacht ."]
+    assert said.out.splitlines() == [some[0][1] for some in translate(loaded, Decoding(max_length=4), texts)]
+    assert "that is not UTF-8" in said.err
+    assert prompts == [""] * 4  # standard output is no terminal
+
+
+def test_a_terminal_can_be_translated_to_a_file(
+    found: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", Stdin(b"ein Hund .\n\n", terminal=True))
+    assert translate_main(["run=x", "--output", str(tmp_path / "out.txt")]) == 0
+    lines = (tmp_path / "out.txt").read_text().split("\n")
+    assert len(lines) == 3
+    assert lines[0]
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "1 translations were ended at 4 tokens" in said.err
+
+
+def test_what_translate_refuses(found: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Stdin(b"ein Hund\nein B\xe4r\n"))
+    with pytest.raises(UserError, match="standard input, line 2: byte 0xe4 is not UTF-8"):
+        translate_main(["run=x"])
+    (tmp_path / "file").touch()
+
+    def loads(_: Any) -> None:
+        raise AssertionError("it was loaded")
+
+    monkeypatch.setattr("seqtrain.runs.loading.load", loads)
+    for output in (tmp_path, tmp_path / "file" / "out.txt"):
+        with pytest.raises(UserError, match=f"cannot write {output}"):
+            translate_main(["run=x", "--output", str(output)])

@@ -44,6 +44,13 @@ def refusal(overrides: list[str]) -> str:
             ["optimizer=sgd", "optimizer.nesterov=true", "optimizer.momentum=0.9", "optimizer.dampening=0.1"],
             "needs momentum and no dampening",
         ),
+        (
+            ["callbacks.early_stopping.monitor=val/nll"],
+            "callbacks.early_stopping.monitor=val/nll: is more or less of it better? set"
+            " callbacks.early_stopping.mode=max or callbacks.early_stopping.mode=min",
+        ),
+        (["callbacks.checkpoint.mode=min"], "callbacks.checkpoint.mode=min: of which metric?"),
+        (["callbacks=[default,averaging]", "callbacks.averaging.monitor=val/nll"], "set callbacks.averaging.mode=max"),
         (["data.source=en"], "data.source and data.target are both 'en'"),
         (["data=multi30k", "data.target=de"], "data.source and data.target are both 'de'"),
     ],
@@ -69,6 +76,7 @@ def test_all_is_said_at_once() -> None:
         ["optimizer=sgd", "optimizer.nesterov=true", "optimizer.momentum=0.9"],
         ["decoding=beam", "decoding.n_best=5"],
         ["data=pairs", "data.source=en", "data.target=en"],
+        ["callbacks.checkpoint.monitor=val/nll", "callbacks.checkpoint.mode=min"],
     ],
 )
 def test_what_goes_together(overrides: list[str]) -> None:

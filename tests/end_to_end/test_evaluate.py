@@ -1,12 +1,16 @@
 """A trained run is measured again: on its own data, on other data, with another search, and when it is damaged."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
+from seqtrain.config.allow import build
+from seqtrain.config.compose import compose
+from seqtrain.errors import UserError
+from seqtrain.runs.chosen import choose
+from seqtrain.runs.loading import load
 from tests.end_to_end.conftest import Seqtrain, manifest, message
 
 GERMAN = ["Ein Mann steht im Garten .", "Zwei Frauen laufen am Strand .", "Ein Hund schläft ."]
@@ -49,10 +53,7 @@ def test_own_files_with_a_beam(seqtrain: Seqtrain, own: Path) -> None:
     assert len((hypotheses / "test.txt").read_text().splitlines()) == 3
 
 
-def test_mistakes(seqtrain: Seqtrain, own: Path) -> None:
-    assert "run= is needed" in message(seqtrain("evaluate"), 2)
-    assert "model= cannot be changed" in message(seqtrain("evaluate", "run=run", "model.hidden=3"), 2)
-    assert "split=tst: must be test or val" in message(seqtrain("evaluate", "run=run", "split=tst"), 2)
+def test_a_damaged_checkpoint_and_the_other_one(seqtrain: Seqtrain, own: Path) -> None:
     best = own / "checkpoints" / "best.ckpt"
     best.write_bytes(best.read_bytes()[:-5000])
     said = message(seqtrain("evaluate", "run=run"), 2)
@@ -61,16 +62,11 @@ def test_mistakes(seqtrain: Seqtrain, own: Path) -> None:
     assert seqtrain("evaluate", "run=run", "checkpoint=last", "split=val").returncode == 0
 
 
-def test_a_vocabulary_that_does_not_fit(seqtrain: Seqtrain, own: Path) -> None:
-    made = seqtrain(
-        *seqtrain.tiny,
-        "data.vocabulary=150",
-        "trainer.max_steps=1",
-        "hydra.run.dir=other",
-        "trainer.limit_test_batches=0",
-    )
-    assert made.returncode == 0, made.stderr
-    shutil.copy(seqtrain.folder / "other" / "tokenizer" / "tokenizer.json", own / "tokenizer")
-    said = message(seqtrain("evaluate", "run=run"), 2)
-    assert "the checkpoint does not fit the model" in said
-    assert "the tokenizer of that run" in said
+def test_a_vocabulary_that_does_not_fit(cache: Path, own: Path) -> None:
+    config = compose(["data.size=300", "data.vocabulary=150", f"data.cache={cache}"])
+    data = build(config.data, "data", seed=1)
+    data.prepare_data()
+    data.setup("fit")
+    data.save(own / "tokenizer")
+    with pytest.raises(UserError, match=r"the checkpoint does not fit the model(.|\n)*the tokenizer of that run"):
+        load(choose([f"run={own}"]))

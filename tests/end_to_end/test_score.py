@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from seqtrain.commands.evaluate import main as evaluate
+from seqtrain.commands.score import main as score
+from seqtrain.commands.translate import main as translate
 from tests.end_to_end.conftest import Seqtrain
 
 
@@ -30,27 +33,28 @@ def test_pairs_from_files_and_from_a_pipe(seqtrain: Seqtrain, trained: Path) -> 
     assert (piped.stdout, piped.stderr) == (done.stdout, done.stderr)
 
 
-def test_an_ensemble_translates_scores_and_is_measured(seqtrain: Seqtrain, own: Path) -> None:
-    other = shutil.copytree(own, seqtrain.folder / "other")
+def test_an_ensemble_translates_scores_and_is_measured(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = shutil.copytree(own, tmp_path / "other")
     content = torch.load(other / "checkpoints" / "best.ckpt", weights_only=True)
     generator = torch.Generator().manual_seed(0)
     for weights in content["state_dict"].values():
         weights += 0.3 * torch.randn(weights.shape, generator=generator)
     torch.save(content, other / "checkpoints" / "best.ckpt")
-    done = seqtrain("evaluate", "run=run,other")
-    assert done.returncode == 0, done.stderr
-    measured = json.loads(done.stdout)
+    assert evaluate(["run=run,other"]) == 0
+    measured = json.loads(capsys.readouterr().out)
     assert [Path(file).parts[0] for file, _ in measured["ensemble"]] == ["other"]
     (folder,) = own.glob("evaluations/captions-test-ensemble2-beam1-*")
     texts = folder / "hypotheses"
-    done = seqtrain("translate", "run=run,other", "--input", texts / "test.source.txt")
-    assert done.stdout == (texts / "test.txt").read_text()
-    words = ["--source", texts / "test.source.txt", "--target", texts / "test.reference.txt"]
+    assert translate(["run=run,other", "--input", str(texts / "test.source.txt")]) == 0
+    assert capsys.readouterr().out == (texts / "test.txt").read_text()
+    words = ["--source", str(texts / "test.source.txt"), "--target", str(texts / "test.reference.txt")]
     perplexities = []
     for runs in ("run=run,other", "run=run", "run=other"):
-        done = seqtrain("score", runs, *words)
-        assert done.returncode == 0, done.stderr
-        perplexities.append(float(done.stderr.split()[-1]))
+        assert score([runs, *words]) == 0
+        perplexities.append(float(capsys.readouterr().err.split()[-1]))
     assert perplexities[0] == pytest.approx(measured["metrics"]["test/perplexity"], rel=1e-3)
     assert perplexities[1] != perplexities[2]
     assert perplexities[0] < math.sqrt(perplexities[1] * perplexities[2])  # the mean of p is above their geometric mean

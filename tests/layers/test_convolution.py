@@ -57,7 +57,7 @@ def gated(layer: Any, window: Array) -> Array:
 
 
 def embedded(embedding: Embedding, tokens: list[int]) -> Array:
-    table, positions = embedding.tokens.weight.detach().numpy(), embedding.positions.detach().numpy()
+    table, positions = embedding.tokens.weight.detach().numpy(), embedding.positions.table.weight.detach().numpy()
     return np.stack([table[token] + positions[place] for place, token in enumerate(tokens)])
 
 
@@ -110,9 +110,8 @@ def test_convolution_is_torchs(kernel: int) -> None:
     torch.manual_seed(0)
     layer = with_biases(Convolution(hidden=6, kernel=kernel, dropout=0.0))
     x = torch.randn(2, 9, 6, dtype=torch.float64, requires_grad=True)
-    weight = layer.weight
-    expected = F.conv1d(x.transpose(1, 2), weight.view(12, kernel, 6).transpose(1, 2), layer.product.bias)
-    torch.testing.assert_close(layer(x, weight), F.glu(expected, dim=1).transpose(1, 2))
+    expected = F.conv1d(x.transpose(1, 2), layer.weight.view(12, kernel, 6).transpose(1, 2), layer.product.bias)
+    torch.testing.assert_close(layer(x), F.glu(expected, dim=1).transpose(1, 2))
 
 
 @torch.no_grad()
@@ -123,14 +122,14 @@ def test_start_is_the_papers() -> None:
         assert linear.weight.var().item() == pytest.approx(variance, rel=0.03)
         assert not linear.bias.any()
     embedding = Embedding(vocabulary=300, width=50, positions=300, dropout=0.0)
-    for table in (embedding.tokens.weight, embedding.positions):
+    for table in (embedding.tokens.weight, embedding.positions.table.weight):
         assert table.std().item() == pytest.approx(0.1, rel=0.03)
     deep = ConvolutionalEncoder(
         embedding=embedding, width=128, hidden=128, layers=8, kernel=3, dropout=0.0, attentions=1
     )
     h = torch.randn(16, 30, 128) * 0.1
     for layer in deep.stack:
-        h = (layer(F.pad(h, (0, 0, 1, 1)), layer.weight) + h) * HALF
+        h = (layer(F.pad(h, (0, 0, 1, 1))) + h) * HALF
     assert 0.05 < h[:, 8:-8].std().item() < 0.2  # neither dies nor explodes
 
 
@@ -161,7 +160,7 @@ def test_rows_of_other_sentences_take_their_memory_along() -> None:
     target = decoder()
     keys, values = torch.randn(2, 3, 4, 4, dtype=torch.float64)
     real = torch.arange(4) < torch.tensor([[4], [2], [3]])
-    state = target.init_state(Memory(keys, values, real))
+    state = target.init_state(Memory(torch.arange(3), keys, values, real))
     _, state = target.step(torch.tensor([1, 1, 1]), state)
     _, state = target.step(torch.tensor([3, 4, 5]), state)
     for index in ([0, 1, 2], [2, 2, 0], [1], [0, 0, 1, 1, 2, 2]):

@@ -11,6 +11,17 @@ from seqtrain.layers.output import OutputLayer
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("rows", [1, 7, output.CHUNK, 2 * output.CHUNK + 3])
 def test_loss_and_gradients_are_cross_entropys(smoothing, rows):
+    assert_cross_entropy(smoothing, rows)
+
+
+@pytest.mark.parametrize(("chunk", "piece"), [(64, 64), (128, 32), (4096, 4096)])
+def test_how_many_rows_are_held_at_a_time_does_not_matter(chunk, piece, monkeypatch):
+    monkeypatch.setattr(output, "CHUNK", chunk)
+    monkeypatch.setattr(output, "SLICE", piece)
+    assert_cross_entropy(0.1, 150)
+
+
+def assert_cross_entropy(smoothing, rows):
     torch.manual_seed(rows)
     layer = OutputLayer(inputs=5, vocabulary=11).double()
     x = torch.randn(rows, 5, dtype=torch.double, requires_grad=True)

@@ -89,6 +89,17 @@ def test_a_second_backward_pass_gives_the_same_gradients() -> None:
     torch.testing.assert_close(grads[0], grads[1])
 
 
+@pytest.mark.parametrize("score", SCORES)
+def test_no_sentences(score: str) -> None:
+    attention, states, queries = made(score)
+    source = attention.prepare(states[:0].requires_grad_(), LENGTHS[:0])
+    context, weights = Attending(attention, source)(queries[:0, 0])
+    (context.sum() + weights.sum()).backward()
+    assert context.shape == (0, states.shape[2])
+    assert weights.shape == (0, 5)
+    assert all(p.grad is not None and not p.grad.any() for p in attention.parameters())
+
+
 def test_dot_needs_equal_widths() -> None:
     with pytest.raises(ValueError, match="queries of width 4 with states of width 8"):
         SourceAttention(score="dot", queries=4, states=8, hidden=4)

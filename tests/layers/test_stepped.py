@@ -125,7 +125,7 @@ class Sum(SteppedLayer):
     """A state of two parts: h_t = 2 x_t + W (kept h_{t-1}), and the number of steps so far."""
 
     def __init__(self, *, rate: float = 0.0) -> None:
-        super().__init__(hidden=K, state_size=K + 1, recurrent_dropout=rate)
+        super().__init__(hidden=K, state_size=K + 1, read_size=K, recurrent_dropout=rate)
         self.W = torch.nn.Parameter(torch.eye(K))
 
     def read(self, x_TBI: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqtrain.layers.multihead import SelfAttention, attend, weights
+from seqtrain.layers.multihead import CrossAttention, SelfAttention, attend, weights
 from seqtrain.layers.packing import Packing
 from seqtrain.layers.transformer import DecoderLayer, EncoderLayer, Norm, TransformerMemory
 
@@ -15,8 +15,8 @@ WIDTH, HEADS, HIDDEN = 8, 2, 12
 NORMS = pytest.mark.parametrize("norm", ["pre", "post"])
 
 
-def packing(*lengths: int) -> Packing:
-    return Packing(torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1))
+def packing(*lengths: int, multiple: int = 1) -> Packing:
+    return Packing(torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1), multiple=multiple)
 
 
 def stir(module: nn.Module) -> None:
@@ -97,10 +97,10 @@ def test_self_attention_is_that_of_torch() -> None:
     same(ours(where.pack(x), where), theirs(x, x, x, need_weights=False)[0].flatten(0, 1), [x])
 
 
-@pytest.mark.parametrize("causal", [False, True])
-def test_attention_s_own_gradients(causal: bool) -> None:
+@pytest.mark.parametrize(("causal", "T"), [(False, 3), (True, 3), (False, 1), (False, 5)])
+def test_attention_s_own_gradients(causal: bool, T: int) -> None:
     torch.manual_seed(0)
-    q = torch.randn(2, 3, 2, 4, dtype=torch.float64, requires_grad=True)
+    q = torch.randn(2, T, 2, 4, dtype=torch.float64, requires_grad=True)
     kv = torch.randn(2, 3, 2, 2, 4, dtype=torch.float64, requires_grad=True)
     real = None if causal else torch.tensor([[True, True, False], [True, True, True]])
     assert torch.autograd.gradcheck(lambda q, kv: attend(q, kv, real, causal=causal), (q, kv))
@@ -108,17 +108,48 @@ def test_attention_s_own_gradients(causal: bool) -> None:
     k, v = kv.transpose(1, 3).unbind(2)
     expected = F.scaled_dot_product_attention(q.transpose(1, 2), k, v, attn_mask=mask, is_causal=causal)
     torch.testing.assert_close(attend(q, kv, real, causal=causal), expected.transpose(1, 2).flatten(2))
+    with torch.no_grad():
+        torch.testing.assert_close(attend(q, kv, real, causal=causal), expected.transpose(1, 2).flatten(2))
     if real is not None:
         by_weights = torch.einsum("bhts,bshe->bthe", weights(q, kv[:, :, 0], real), kv[:, :, 1])
         torch.testing.assert_close(by_weights.flatten(2), expected.transpose(1, 2).flatten(2))
 
 
-def test_packing_and_back() -> None:
-    for where in (packing(3, 1, 2), packing(2, 2)):
-        x = torch.randn(*where.real.shape, 4, dtype=torch.float64, requires_grad=True)
-        rows = where.pack(x)
-        assert rows.tolist() == x[where.real].tolist()
-        assert where.unpack(rows).tolist() == (x * where.real.unsqueeze(-1)).tolist()
-        assert torch.autograd.gradcheck(lambda x, where=where: where.pack(x), x)
-        assert torch.autograd.gradcheck(lambda rows, where=where: where.unpack(rows), rows.detach().requires_grad_())
-        assert where.steps.tolist() == [t for row in where.real.tolist() for t, real in enumerate(row) if real]
+@pytest.mark.parametrize("lengths", [(3, 1, 2), (2, 2), (5, 1, 1)])
+@pytest.mark.parametrize("multiple", [1, 2, 4, 256])
+def test_packing_and_back(lengths: tuple[int, ...], multiple: int) -> None:
+    where = packing(*lengths, multiple=multiple)
+    x = torch.randn(*where.real.shape, 4, dtype=torch.float64, requires_grad=True)
+    rows, places, tokens = where.pack(x), where.real.numel(), sum(lengths)
+    assert len(rows) == min(places, -(-tokens // multiple) * multiple)
+    assert len(set(map(tuple, rows.tolist()))) == len(rows)  # each place once
+    packed = (torch.arange(places)[:, None] == where.rows).any(1).view(where.real.shape)
+    assert bool((packed | ~where.real).all())
+    if len(rows) < places:
+        assert rows[:tokens].tolist() == x[where.real].tolist()
+    assert where.unpack(rows).tolist() == (x * packed.unsqueeze(-1)).tolist()
+    assert torch.autograd.gradcheck(where.pack, x)
+    assert torch.autograd.gradcheck(where.unpack, rows.detach().requires_grad_())
+    steps = torch.arange(where.real.shape[1]).expand(where.real.shape).flatten()
+    assert torch.equal(where.steps, steps[where.rows])
+
+
+def test_attention_starts_as_that_of_torch() -> None:
+    torch.manual_seed(0)
+    theirs = nn.MultiheadAttention(64, 4)
+    nn.init.xavier_uniform_(theirs.out_proj.weight)  # as the paper's toolkits do
+    cross, own = CrossAttention(width=64, heads=4), SelfAttention(width=64, heads=4, causal=False)
+    for linear in (cross.query, cross.key_value, own.project):
+        assert linear.weight.std().item() == pytest.approx(theirs.in_proj_weight.std().item(), rel=0.03)
+        assert linear.weight.abs().max() <= theirs.in_proj_weight.abs().max() * 1.01
+    for linear in (cross.out, own.out):
+        assert linear.weight.std().item() == pytest.approx(theirs.out_proj.weight.std().item(), rel=0.03)
+    assert not any(p.any() for module in (cross, own) for name, p in module.named_parameters() if "bias" in name)
+
+
+def test_weights_are_in_float32_under_autocast() -> None:
+    q, k = torch.randn(2, 1, 3, 2, 4)
+    real = torch.ones(1, 3, dtype=torch.bool)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = weights(q, k, real)
+    assert torch.equal(rough, weights(q, k, real))

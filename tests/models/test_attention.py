@@ -22,6 +22,7 @@ ATTENTION: list[dict[str, Any]] = [
     {"readout": "previous"},
     {"layers": 2, "cell": "lstm", "score": "dot", "bidirectional": False},
     {"cell": "mlstm", "score": "general"},
+    {"cell": "hyperlstm"},
     {"query": "current", "score": "general", "cell": "lstm", "layers": 2},
     {"query": "current", "score": "additive", "cell": "hyperlstm"},
     {"query": "current", "score": "scaled_dot", "input_feeding": True, "layers": 2},
@@ -63,7 +64,7 @@ def test_a_sentence_does_not_depend_on_its_batch(name: str, options: dict[str, A
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [VARIANTS[0], VARIANTS[6], VARIANTS[-3]], ids=["bahdanau", "luong", "seq2seq"]
+    ("name", "options"), [VARIANTS[0], VARIANTS[7], VARIANTS[-3]], ids=["bahdanau", "luong", "seq2seq"]
 )
 def test_learns_a_batch_by_heart_and_translates_it(name: str, options: dict[str, Any]) -> None:
     model, batch = tiny(name, JOINT, **options), translations()
@@ -200,6 +201,8 @@ def test_gradient_flow_through_a_decoder_that_attends() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(UserError, match="input_feeding=true goes with"):
         tiny("attention", PAIR, input_feeding=True)
+    with pytest.raises(UserError, match="readout=previous goes with"):
+        tiny("attention", PAIR, readout="previous", query="current")
     with pytest.raises(UserError, match="width 12 with others of width 24"):
         tiny("attention", PAIR, score="dot")
 
@@ -221,9 +224,46 @@ def test_start_of_bahdanau() -> None:
         torch.testing.assert_close(matrix @ matrix.T, torch.eye(40), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("experiment", ["bahdanau2014", "sutskever2014"])
-def test_experiments_are_right_configurations(experiment: str) -> None:
+def composed(experiment: str) -> Any:
     job = compose_job([f"experiment={experiment}"])
     check(job.cfg, job.choices)
     check_together(job.cfg)
     assert job.choices["data"] == "multi30k"
+    assert (job.cfg.model.dropout, job.cfg.model.label_smoothing, job.cfg.model.tie_embeddings) == (0.0, 0.0, False)
+    assert (job.cfg.data.tokenizer, job.cfg.data.joint, job.cfg.data.vocabulary) == ("word", False, 30000)
+    return job
+
+
+def test_bahdanau2014_is_the_paper_s() -> None:
+    job = composed("bahdanau2014")
+    model, callbacks = job.cfg.model, job.cfg.callbacks
+    assert (job.choices["model"], job.choices["scheduler"]) == ("attention", "constant")
+    assert (model.cell, model.score, model.query, model.readout) == ("gru", "additive", "previous", "previous")
+    assert (model.embedding, model.hidden, model.layers, model.bidirectional) == (620, 1000, 1, True)
+    optimizer = {"_target_": "torch.optim.Adadelta", "lr": 1.0, "rho": 0.95, "eps": 1e-6, "weight_decay": 0.0}
+    assert job.cfg.optimizer == optimizer
+    assert callbacks.clipping.norm == pytest.approx(1 / 14, abs=0.005)  # of a sentence of 14 words
+    assert callbacks.early_stopping is None
+    assert job.cfg.trainer.max_epochs == 20
+    start = {"recurrent": "orthogonal", "attention": "bahdanau", "biases": "zero", "deviation": 0.01}
+    assert callbacks.initialisation.items() >= start.items()
+    assert {callbacks.initialisation[group] for group in ("inputs", "embeddings", "output")} == {"normal"}
+
+
+def test_sutskever2014_is_the_paper_s() -> None:
+    job = composed("sutskever2014")
+    model, start = job.cfg.model, job.cfg.callbacks.initialisation
+    assert (job.choices["model"], job.choices["scheduler"]) == ("seq2seq", "halve")
+    assert (model.cell, model.layers, model.bidirectional, model.reverse_source) == ("lstm", 4, False, True)
+    assert (model.embedding, model.hidden) == (500, 500)
+    assert job.cfg.optimizer["_target_"] == "torch.optim.SGD"
+    assert job.cfg.optimizer.momentum == 0.0
+    assert job.cfg.optimizer.lr == pytest.approx(0.7 * 14, abs=0.5)  # of a sentence of 14 words
+    assert job.cfg.callbacks.clipping.norm == pytest.approx(5 / 14, abs=0.005)
+    epoch = job.cfg.scheduler.after / 5
+    assert (job.cfg.scheduler.unit, job.cfg.scheduler.factor) == ("step", 0.5)
+    assert job.cfg.scheduler.every == pytest.approx(epoch / 2, abs=1)
+    assert job.cfg.trainer.max_steps == pytest.approx(7.5 * epoch, abs=1)
+    groups = ("recurrent", "inputs", "embeddings", "output", "biases")
+    assert {start[group] for group in groups} == {"uniform"}
+    assert (start.bound, start.forget_bias) == (0.08, None)

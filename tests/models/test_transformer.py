@@ -5,8 +5,13 @@ from typing import Any
 import pytest
 import torch
 
+from seqtrain.config.check import check
+from seqtrain.config.compose import compose_job
+from seqtrain.config.together import check_together
 from seqtrain.decoding.settings import Decoding
 from seqtrain.errors import UserError
+from seqtrain.models.transformer import TransformerModel
+from seqtrain.tasks.translation import Translation
 from tests.models.examples import (
     ALL,
     JOINT,
@@ -31,7 +36,7 @@ def small(task: Any, **given: Any) -> Any:
 def test_overfits_a_batch_and_writes_it(norm: str) -> None:
     model, batch = small(JOINT, norm=norm), translations()
     assert model.measure(batch).loss.item() > 1.5
-    assert overfit(model, batch, steps=40, lr=0.02) < 0.05
+    assert overfit(model, batch, steps=60, lr=0.02) < 0.05
     for decoding in (Decoding(), Decoding(beam=3)):
         assert [best[0].tokens for best in model.translate(batch, decoding)] == TARGETS
 
@@ -50,6 +55,20 @@ def test_teacher_forcing_equals_stepping(norm: str, positions: str) -> None:
         logits, state = decoder.step(tokens[:, t], state)
         torch.testing.assert_close(logits[real], taught[real, t])
         torch.testing.assert_close(reordered[real[order]], taught[order, t][real[order]])
+
+
+@pytest.mark.parametrize("rows", [1, 4, 256])
+def test_padding_that_fills_up_rows_changes_nothing(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, batch = small(PAIR, norm="post", positions="learned"), translations()
+    model.measure(batch).loss.backward()
+    expected = {name: p.grad.clone() for name, p in model.named_parameters()}
+    model.zero_grad()
+    monkeypatch.setattr("seqtrain.layers.transformer.ROWS", rows)
+    model.measure(batch).loss.backward()
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(p.grad, expected[name], rtol=1e-4, atol=1e-6, msg=name)
+    test_teacher_forcing_equals_stepping("pre", "sinusoidal")
+    test_a_sentence_does_not_depend_on_its_batch("post", "sinusoidal")
 
 
 @EVERY_KIND
@@ -154,7 +173,7 @@ def test_embeddings_are_shared_as_asked() -> None:
 def test_only_learned_positions_end() -> None:
     model = small(PAIR, positions="learned", max_positions=4)
     assert model.network.max_positions == 4
-    with pytest.raises(UserError, match="5 tokens is longer than the model's 4 positions"):
+    with pytest.raises(UserError, match=r"5 tokens is longer than model\.max_positions=4"):
         model.measure(translations())
     for positions in ("sinusoidal", "rotary"):
         assert not hasattr(small(PAIR, positions=positions).network, "max_positions")
@@ -164,6 +183,27 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
     for options, unit in (({"heads": 3}, 6), ({"heads": 4, "width": 18}, 4), ({"positions": "rotary"}, 8)):
         with pytest.raises(UserError, match=f"is not a multiple of {unit}"):
             tiny("transformer", PAIR, **{"width": 20, **options})
+
+
+def test_transformer_tiny_is_the_paper_s() -> None:
+    job = compose_job(["experiment=transformer_tiny"])
+    check(job.cfg, job.choices)
+    check_together(job.cfg)
+    options = {key: value for key, value in job.cfg.model.items() if key != "_target_"}
+    sizes = {"width": 128, "layers": 4, "heads": 4, "feed_forward": 256, "norm": "post", "positions": "sinusoidal"}
+    assert options.items() >= {**sizes, "dropout": 0.3, "tie_embeddings": True, "label_smoothing": 0.1}.items()
+    vocabulary = job.cfg.data.vocabulary
+    task = Translation(source_vocabulary=vocabulary, target_vocabulary=vocabulary, shared=job.cfg.data.joint)
+    parameters = sum(p.numel() for p in TransformerModel(task=task, **options).parameters())
+    assert parameters == pytest.approx(2.6e6, rel=0.02)
+    data = {"source": "en", "target": "de", "tokenizer": "bpe", "vocabulary": 10000, "joint": True, "lowercase": True}
+    assert job.cfg.data.items() >= data.items()
+    assert (job.choices["data"], job.choices["scheduler"]) == ("multi30k", "inverse_sqrt")
+    assert (job.cfg.optimizer.lr, list(job.cfg.optimizer.betas), job.cfg.scheduler.warmup) == (5e-3, [0.9, 0.98], 2000)
+    assert (job.cfg.trainer.max_steps, job.cfg.trainer.max_epochs) == (8000, -1)
+    assert (job.cfg.callbacks.averaging.number, job.cfg.callbacks.early_stopping.patience) == (10, 10)
+    assert job.cfg.callbacks.early_stopping.monitor == "val/nll"
+    assert job.cfg.callbacks.clipping.norm is None
 
 
 def test_dropout_is_drawn_from_torch_s_generator() -> None:

@@ -1,0 +1,69 @@
+"""What every architecture that translates by more than one vector has to do: rows, empty sentences, low precision."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from seqtrain.decoding.settings import Decoding
+from tests.models.examples import PAIR, SOURCES, TARGETS, pairs, tiny, translations
+
+TRANSLATORS: dict[str, tuple[str, dict[str, Any]]] = {
+    "seq2seq": ("seq2seq", {}),
+    "attention": ("attention", {}),
+    "attention with feeding": ("attention", {"query": "current", "input_feeding": True}),
+    "attention at once": ("attention", {"query": "current", "score": "scaled_dot"}),
+    "conv": ("conv", {}),
+    "transformer": ("transformer", {}),
+    "transformer, learned, post": ("transformer", {"positions": "learned", "norm": "post"}),
+    "transformer, rotary": ("transformer", {"positions": "rotary", "heads": 2}),
+}
+EVERY = pytest.mark.parametrize("which", TRANSLATORS)
+
+
+def made(which: str) -> Any:
+    name, options = TRANSLATORS[which]
+    return tiny(name, PAIR, **options).eval()
+
+
+@EVERY
+@torch.no_grad()
+def test_rows_that_change_places_again_and_again(which: str) -> None:
+    """Every step's logits are those of teacher forcing on what each row has written."""
+    network, batch = made(which).network, translations()
+    decoder = network.decoder
+    state = decoder.init_state(network.encode(batch.source, batch.source_lengths))
+    rows, written = torch.arange(4), torch.ones(4, 0, dtype=torch.long)
+    orders = [[0, 0, 1, 1, 2, 2, 3, 3], [1, 0, 2, 2, 4, 5, 7, 6], [0, 1, 6, 7], [3, 0, 1], [2, 2, 0], [1]]
+    for t, order in enumerate(orders):
+        tokens = (torch.arange(len(rows)) + t) % 8 + 4 if t else torch.ones_like(rows)
+        written = torch.cat([written, tokens.unsqueeze(1)], 1)
+        logits, state = decoder.step(tokens, state)
+        taught = decoder.output(network.teach(batch.source[rows], batch.source_lengths[rows], written))
+        torch.testing.assert_close(logits, taught[:, -1])
+        index = torch.tensor(order)
+        state, rows, written = decoder.reorder_state(state, index), rows[index], written[index]
+
+
+@EVERY
+@torch.no_grad()
+def test_a_sentence_of_its_end_alone(which: str) -> None:
+    model = made(which)
+    empty, batch = pairs([[]], [[]]), pairs([*SOURCES, []], [*TARGETS, []])
+    together, without, alone = (model.measure(one).sums for one in (batch, translations(), empty))
+    for key, value in together.items():
+        torch.testing.assert_close(value, without[key] + alone[key])
+    for decoding in (Decoding(max_length=4), Decoding(beam=3, max_length=4)):
+        (single,), (*_, last) = model.translate(empty, decoding), model.translate(batch, decoding)
+        assert [h.tokens for h in single] == [h.tokens for h in last]
+
+
+@EVERY
+def test_a_model_in_bfloat16_alone(which: str) -> None:
+    model, batch = made(which), translations()
+    exact = model.measure(batch).loss.item()
+    rough = model.to(torch.bfloat16).measure(batch).loss
+    rough.backward()
+    assert rough.item() == pytest.approx(exact, rel=0.05)
+    assert all(p.grad is None or bool(torch.isfinite(p.grad).all()) for p in model.parameters())
+    assert len(model.translate(batch, Decoding(max_length=3))) == 4
