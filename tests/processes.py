@@ -1,5 +1,6 @@
 """What tests of commands in processes of their own share."""
 
+import multiprocessing
 import resource
 import subprocess
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ WITHOUT_TORCH = """
 @contextmanager
 def short_work(jobs: int = 1) -> Iterator[None]:
     """The processes that are run within take less than two seconds of a processor for each job."""
+    multiprocessing.active_children()  # takes leave of those that have ended, whose time would count here
+    subprocess._cleanup()  # type: ignore[attr-defined]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     yield
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
