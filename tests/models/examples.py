@@ -5,9 +5,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import yaml
 
+from seqtrain.decoding.settings import Decoding
 from seqtrain.models.recurrent import RecurrentModel
 from seqtrain.tasks.answering import Answering, AnsweringBatch
 from seqtrain.tasks.base import Task
@@ -149,3 +151,35 @@ def overfit(model: Any, batch: Any, *, steps: int, lr: float = 0.03) -> float:
         torch.clear_autocast_cache()  # which holds the weights of before, as long as one context lasts
     loss: float = model.measure(batch).loss.item()
     return loss
+
+
+@torch.no_grad()
+def assert_stepping_is_teaching(model: Any) -> None:
+    """Steps of a translator's decoder, its rows in order and reordered, give the logits of teacher forcing."""
+    batch = translations()
+    decoder, tokens = model.network.decoder, batch.target[:, :-1]
+    taught = decoder.output(model.network.teach(batch.source, batch.source_lengths, tokens))
+    state = decoder.init_state(model.network.encode(batch.source, batch.source_lengths))
+    order = torch.tensor([2, 0, 0, 3])
+    for t in range(tokens.shape[1]):
+        reordered, _ = decoder.step(tokens[order, t], decoder.reorder_state(state, order))
+        logits, state = decoder.step(tokens[:, t], state)
+        torch.testing.assert_close(logits, taught[:, t])
+        torch.testing.assert_close(reordered, taught[order, t])
+
+
+def assert_pairs_are_alone(model: Any) -> None:
+    """What a translator makes of a sentence pair does not depend on what else is in the batch."""
+    together, alone = model.measure(translations()), [model.measure(translations([row])) for row in ALL]
+    for key, value in together.sums.items():
+        torch.testing.assert_close(value, torch.stack([single.sums[key] for single in alone]).sum(0))
+
+
+def assert_translations_are_alone(model: Any) -> None:
+    """What a translator writes for a sentence does not depend on what else is in the batch."""
+    for decoding in (Decoding(max_length=6), Decoding(beam=3, n_best=3, max_length=6)):
+        found = model.translate(translations(), decoding)
+        for source, hypotheses in zip(SOURCES, found, strict=True):
+            (single,) = model.translate(pairs([source], [[]]), decoding)
+            assert [h.tokens for h in single] == [h.tokens for h in hypotheses]
+            assert [h.score for h in single] == pytest.approx([h.score for h in hypotheses], abs=1e-5)

@@ -15,7 +15,16 @@ from seqtrain.decoding.settings import Decoding
 from seqtrain.errors import UserError
 from seqtrain.layers import flow
 from tests.layers.by_hand import scattered, sigmoid
-from tests.models.examples import ALL, JOINT, PAIR, TARGETS, overfit, tiny, translations
+from tests.models.examples import (
+    JOINT,
+    PAIR,
+    TARGETS,
+    assert_pairs_are_alone,
+    assert_stepping_is_teaching,
+    overfit,
+    tiny,
+    translations,
+)
 
 ATTENTION: list[dict[str, Any]] = [
     {},
@@ -42,25 +51,13 @@ def weights_of(module: nn.Module) -> dict[str, np.ndarray]:
 @EVERY
 @torch.no_grad()
 def test_teacher_forcing_equals_stepping(name: str, options: dict[str, Any]) -> None:
-    model, batch = tiny(name, PAIR, **options), translations()
-    decoder, tokens = model.network.decoder, batch.target[:, :-1]
-    taught = decoder.output(model.network.teach(batch.source, batch.source_lengths, tokens))
-    state = decoder.init_state(model.network.encode(batch.source, batch.source_lengths))
-    order = torch.tensor([2, 0, 0, 3])
-    for t in range(tokens.shape[1]):
-        reordered, _ = decoder.step(tokens[order, t], decoder.reorder_state(state, order))
-        logits, state = decoder.step(tokens[:, t], state)
-        torch.testing.assert_close(logits, taught[:, t])
-        torch.testing.assert_close(reordered, taught[order, t])
+    assert_stepping_is_teaching(tiny(name, PAIR, **options))
 
 
 @EVERY
 @torch.no_grad()
 def test_a_sentence_does_not_depend_on_its_batch(name: str, options: dict[str, Any]) -> None:
-    model = tiny(name, PAIR, **options).eval()
-    together, alone = model.measure(translations()), [model.measure(translations([row])) for row in ALL]
-    for key, value in together.sums.items():
-        torch.testing.assert_close(value, torch.stack([single.sums[key] for single in alone]).sum(0))
+    assert_pairs_are_alone(tiny(name, PAIR, **options).eval())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,17 @@ import torch
 
 from seqtrain.decoding.settings import Decoding
 from seqtrain.errors import UserError
-from tests.models.examples import ALL, JOINT, PAIR, SOURCES, TARGETS, overfit, pairs, tiny, translations
+from tests.models.examples import (
+    JOINT,
+    PAIR,
+    TARGETS,
+    assert_pairs_are_alone,
+    assert_stepping_is_teaching,
+    assert_translations_are_alone,
+    overfit,
+    tiny,
+    translations,
+)
 
 
 def conv(task: Any = PAIR, **given: Any) -> Any:
@@ -29,34 +39,16 @@ def test_overfits_a_batch(precision: str) -> None:
 
 @torch.no_grad()
 def test_teacher_forcing_equals_stepping() -> None:
-    model, batch = conv(), translations()
-    decoder, tokens = model.network.decoder, batch.target[:, :-1]
-    taught = decoder.output(model.network.teach(batch.source, batch.source_lengths, tokens))
-    state = decoder.init_state(model.network.encode(batch.source, batch.source_lengths))
-    order = torch.tensor([2, 0, 0, 3])
-    for t in range(tokens.shape[1]):
-        reordered, _ = decoder.step(tokens[order, t], decoder.reorder_state(state, order))
-        logits, state = decoder.step(tokens[:, t], state)
-        torch.testing.assert_close(logits, taught[:, t])
-        torch.testing.assert_close(reordered, taught[order, t])
+    assert_stepping_is_teaching(conv())
 
 
 @torch.no_grad()
 def test_a_pair_does_not_depend_on_its_batch() -> None:
-    model = conv(kernel=4)
-    together, alone = model.measure(translations()), [model.measure(translations([row])) for row in ALL]
-    for key, value in together.sums.items():
-        torch.testing.assert_close(value, torch.stack([single.sums[key] for single in alone]).sum(0))
+    assert_pairs_are_alone(conv(kernel=4))
 
 
 def test_a_translation_does_not_depend_on_its_batch() -> None:
-    model = conv()
-    for decoding in (Decoding(max_length=6), Decoding(beam=3, n_best=3, max_length=6)):
-        found = model.translate(translations(), decoding)
-        for source, hypotheses in zip(SOURCES, found, strict=True):
-            (single,) = model.translate(pairs([source], [[]]), decoding)
-            assert [h.tokens for h in single] == [h.tokens for h in hypotheses]
-            assert [h.score for h in single] == pytest.approx([h.score for h in hypotheses], abs=1e-5)
+    assert_translations_are_alone(conv())
 
 
 @torch.no_grad()

@@ -18,14 +18,14 @@ from tests.models.examples import (
     LABELS,
     PAIR,
     RECURRENT,
-    SOURCES,
     STEPS,
     TARGETS,
     VARIANTS,
     architecture,
+    assert_stepping_is_teaching,
+    assert_translations_are_alone,
     called,
     overfit,
-    pairs,
     tiny,
     translations,
 )
@@ -89,28 +89,13 @@ def test_an_example_does_not_depend_on_its_batch(name: str, options: dict[str, A
 
 @EVERY_MODEL
 def test_a_translation_does_not_depend_on_its_batch(name: str) -> None:
-    model = tiny(name, PAIR).eval()
-    for decoding in (Decoding(max_length=6), Decoding(beam=3, n_best=3, max_length=6)):
-        found = model.translate(translations(), decoding)
-        for source, hypotheses in zip(SOURCES, found, strict=True):
-            (single,) = model.translate(pairs([source], [[]]), decoding)
-            assert [h.tokens for h in single] == [h.tokens for h in hypotheses]
-            assert [h.score for h in single] == pytest.approx([h.score for h in hypotheses], abs=1e-5)
+    assert_translations_are_alone(tiny(name, PAIR).eval())
 
 
 @EVERY_VARIANT
 @torch.no_grad()
 def test_teacher_forcing_equals_stepping(name: str, options: dict[str, Any]) -> None:
-    model, batch = tiny(name, PAIR, layers=2, **options), translations()
-    decoder, tokens = model.network.decoder, batch.target[:, :-1]
-    taught = decoder.output(model.network.teach(batch.source, batch.source_lengths, tokens))
-    state = decoder.init_state(model.network.encode(batch.source, batch.source_lengths))
-    order = torch.tensor([2, 0, 0, 3])
-    for t in range(tokens.shape[1]):
-        reordered, _ = decoder.step(tokens[order, t], decoder.reorder_state(state, order))
-        logits, state = decoder.step(tokens[:, t], state)
-        torch.testing.assert_close(logits, taught[:, t])
-        torch.testing.assert_close(reordered, taught[order, t])
+    assert_stepping_is_teaching(tiny(name, PAIR, layers=2, **options))
 
 
 @EVERY_VARIANT

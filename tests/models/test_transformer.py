@@ -13,13 +13,12 @@ from seqtrain.errors import UserError
 from seqtrain.models.transformer import TransformerModel
 from seqtrain.tasks.translation import Translation
 from tests.models.examples import (
-    ALL,
     JOINT,
     PAIR,
-    SOURCES,
     TARGETS,
+    assert_pairs_are_alone,
+    assert_translations_are_alone,
     overfit,
-    pairs,
     tiny,
     translations,
 )
@@ -76,15 +75,8 @@ def test_a_sentence_does_not_depend_on_its_batch(norm: str, positions: str) -> N
     model = small(PAIR, norm=norm, positions=positions).eval()
     for no_grad in (False, True):
         with torch.set_grad_enabled(not no_grad):
-            together, alone = model.measure(translations()), [model.measure(translations([row])) for row in ALL]
-        for key, value in together.sums.items():
-            torch.testing.assert_close(value, torch.stack([single.sums[key] for single in alone]).sum(0))
-    for decoding in (Decoding(max_length=6), Decoding(beam=3, n_best=3, max_length=6)):
-        found = model.translate(translations(), decoding)
-        for source, hypotheses in zip(SOURCES, found, strict=True):
-            (single,) = model.translate(pairs([source], [[]]), decoding)
-            assert [h.tokens for h in single] == [h.tokens for h in hypotheses]
-            assert [h.score for h in single] == pytest.approx([h.score for h in hypotheses], abs=1e-5)
+            assert_pairs_are_alone(model)
+    assert_translations_are_alone(model)
 
 
 def test_rows_of_a_beam_share_what_is_known_of_the_source() -> None:
