@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import WandbLogger
 
 from seqtrain.callbacks.gathering import gathered
+from seqtrain.callbacks.showing import log_pictures
 from seqtrain.config.types import Positive
 from seqtrain.decoding.settings import Decoding
 from seqtrain.runs.figures import save
@@ -114,9 +114,8 @@ class AttentionMaps(pl.Callback):
                 continue
             paths.append(folder / (f"attention-{index}.png" if split == "test" else f"attention-{split}-{index}.png"))
             draw(paths[-1], shown, title=f"{type(pl_module).__name__}, {split} {index}")
-        for logger in trainer.loggers if paths else ():
-            if isinstance(logger, WandbLogger):
-                logger.log_image(f"{split}/attention", [str(path) for path in paths], step=trainer.global_step)
+        if paths:
+            log_pictures(trainer, f"{split}/attention", paths)
 
     on_test_epoch_end = on_validation_epoch_end
 

@@ -11,6 +11,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from seqtrain.callbacks.gathering import gathered
+from seqtrain.callbacks.showing import log_buckets, log_pictures
 from seqtrain.config.types import NonNegative
 from seqtrain.decoding.positions import cut, longest
 from seqtrain.decoding.settings import Decoding
@@ -187,19 +188,14 @@ class BLEU(pl.Callback):
             return
         sources, references, hypotheses = zip(*rows, strict=True)
         found = by_length(sources, references, hypotheses, inside, resamples=self.resamples)
-        for row in found:
-            for name in (name for name in row if name not in ("low", "high", "count")):
-                key = f"{split}_by_length/{name}_{row['low']}-{row['high']}"
-                pl_module.log(key, row[name], on_step=False, on_epoch=True, batch_size=1)
+        log_buckets(pl_module, split, "length", found)
         if not trainer.is_global_zero or not self.save:
             return
         folder = Path(self.directory or trainer.default_root_dir)
         write_json(folder / file_name(split), {"length": found})
         picture = folder / "figures" / ("bleu_by_length.png" if split == "test" else f"bleu_by_length-{split}.png")
         draw_by_length(picture, found, whole=bleu, title=f"{type(pl_module).__name__}, {split}")
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_image(f"{split}/bleu_by_length", [str(picture)], step=_log_step(trainer))
+        log_pictures(trainer, f"{split}/bleu_by_length", [picture])
 
     def _write(self, trainer: pl.Trainer, split: str, rows: list[Row], bleu: float) -> None:
         folder = Path(self.directory or trainer.default_root_dir) / "hypotheses"

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from seqtrain.callbacks.gathering import gathered
+from seqtrain.callbacks.showing import log_buckets
 from seqtrain.config.types import Positive
 from seqtrain.errors import UserError
 from seqtrain.runs.cutting import BUCKETS, Bucket, between, equal, file_name
@@ -120,11 +121,7 @@ class Buckets(pl.Callback):
             if len(buckets) > 1:
                 found[attribute] = list(means(whole[index], metrics, buckets))
         for attribute, rows in found.items():
-            for row in rows:
-                for name in metrics:
-                    key = f"{split}_by_{attribute}/{name}_{row['low']}-{row['high']}"
-                    # Every rank has gathered all examples, so every rank has the same number.
-                    pl_module.log(key, row[name], on_step=False, on_epoch=True, batch_size=1)
+            log_buckets(pl_module, split, attribute, rows)
         if trainer.is_global_zero and found:
             write_json(Path(self.directory or trainer.default_root_dir) / file_name(split), found)
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import WandbLogger
 
 from seqtrain.callbacks.randomness import capture, restore
+from seqtrain.callbacks.showing import log_pictures
 from seqtrain.config.names import did_you_mean
 from seqtrain.config.types import Positive
 from seqtrain.errors import UserError
@@ -171,9 +171,7 @@ class GradientFlow(pl.Callback):
             return
         path = self._folder(trainer) / "gradient_flow.png"
         save(picture(self.curves, title=type(pl_module).__name__), path)
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_image("flow/picture", [str(path)], step=trainer.global_step)
+        log_pictures(trainer, "flow/picture", [path])
 
 
 def picture(curves: list[dict[str, Any]], *, title: str) -> Any:

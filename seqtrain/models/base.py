@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.config.types import Probability
+from seqtrain.decoding.positions import longest
 from seqtrain.decoding.search import search
 from seqtrain.decoding.settings import Decoding, Hypothesis
 from seqtrain.errors import UserError
@@ -178,7 +179,6 @@ class SequenceModel(pl.LightningModule):
         fewer as sentences end, and bfloat16 products are prepared anew for every number of rows.
         """
         network: Any = self.network
-        longest = min(decoding.max_length, getattr(network, "max_positions", decoding.max_length))
         with torch.autocast("cpu", enabled=False):
             memory = network.encode(batch.source, batch.source_lengths)
             return search(
@@ -186,7 +186,7 @@ class SequenceModel(pl.LightningModule):
                 memory,
                 sentences=len(batch),
                 device=batch.source.device,
-                settings=replace(decoding, max_length=longest),
+                settings=replace(decoding, max_length=longest(decoding, network)),
                 bos=BOS,
                 eos=EOS,
                 never=[PAD, BOS, UNK],
