@@ -1,4 +1,4 @@
-"""Pictures of what a translation looked at: attention weights with the words on the axes."""
+"""Pictures of what a translation or an answer looked at: attention weights with words or sentences on the axes."""
 
 import logging
 from collections.abc import Sequence
@@ -15,12 +15,18 @@ from seqtrain.callbacks.showing import log_pictures
 from seqtrain.config.types import Positive
 from seqtrain.decoding.settings import Decoding
 from seqtrain.runs.figures import save
+from seqtrain.tasks.answering import AnsweringBatch
+from seqtrain.tasks.base import Batch
 from seqtrain.tasks.translation import BOS, EOS, TranslationBatch
 
 log = logging.getLogger(__name__)
 
 INCHES = 0.26
 """The side of a cell."""
+LETTER = 0.08
+"""Inches that a letter takes beside a panel."""
+SHORT = 10
+"""Letters that there is room for in any case."""
 COLUMNS = 3
 """Panels beside each other, at most."""
 LONGEST = 100
@@ -29,28 +35,35 @@ LONGEST = 100
 
 @dataclass(frozen=True)
 class Map:
-    """The attention of one translation.
+    """The attention of one translation or answer.
 
     Attributes:
-        weights: (L, T, S) mean over the heads of each decoder layer; row t is what was looked at to write piece t.
-        source: S pieces.
-        target: T pieces.
+        weights: (L, T, S) mean over the heads of each decoder layer; row t is what was looked at to write piece t. Of
+            an answer, (1, M, K): column k is what hop k looked at.
+        source: S pieces; or names of K hops.
+        target: T pieces; or M sentences.
+        about: what stands above, below the title.
     """
 
     weights: np.ndarray
     source: list[str]
     target: list[str]
+    about: str = ""
 
 
 class AttentionMaps(pl.Callback):
-    """Draws the attention weights of some translations of the test set, as Bahdanau 2014 (figure 3) does.
+    """Draws the attention weights of some translations of the test set, as Bahdanau 2014 (figure 3) does, or of some
+    answers.
 
-    Outside of training it translates a few examples of the split, evenly spread over it and so always the same, and
-    asks the network for `attention(source, lengths, tokens)`, (B, L, N, T, S) weights of L layers and N heads, under
-    its own translation. A picture an example, with a panel a layer, the mean over its heads:
-    `figures/attention-INDEX.png` (of validation `attention-val-INDEX.png`), where INDEX is the sentence's line, from 0.
-    W&B gets them as `test/attention`. Examples of more than 100 pieces on a side are passed over. On other tasks, and
-    for networks without attention, it does nothing.
+    Outside of training it takes a few examples of the split, evenly spread over it and so always the same. It
+    translates them and asks the network for `attention(source, lengths, tokens)`, (B, L, N, T, S) weights of L layers
+    and N heads, under its own translation: a picture an example, with a panel a layer, the mean over its heads. Of a
+    network that answers it asks `read(story, question)`, logits (B, A) and the weights (B, K, M) of the story's
+    sentences in K hops: a column a hop, a row a sentence, those that the answer follows from with a dot.
+
+    The files are `figures/attention-INDEX.png` (of validation `attention-val-INDEX.png`), where INDEX is the example's
+    number, from 0. W&B gets them as `test/attention`. Examples of more than 100 pieces on a side are passed over. On
+    other tasks, and for networks without attention, it does nothing.
 
     Args:
         examples: how many.
@@ -71,11 +84,10 @@ class AttentionMaps(pl.Callback):
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Chooses the examples."""
         self._maps, self._chosen = {}, set()
-        task, network = getattr(pl_module, "task", None), getattr(pl_module, "network", None)
-        attends = hasattr(network, "attention") and getattr(task, "name", None) == "translation"
-        if attends and trainer.state.fn != "fit":
+        if trainer.state.fn != "fit" and (kind := _kind(pl_module)):
             data: Any = trainer.datamodule  # type: ignore[attr-defined]
-            size = len(data.sources(_split(trainer)))
+            split = _split(trainer)
+            size = len(data.sources(split)) if kind == "translation" else data.sizes[split]
             self._chosen = {i * size // self.examples for i in range(self.examples)}
 
     on_test_start = on_validation_start
@@ -89,12 +101,16 @@ class AttentionMaps(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Translates those that are in the batch."""
+        """Translates or answers those that are in the batch."""
         rows = [row for row, index in enumerate(batch.index.tolist()) if index in self._chosen] if self._chosen else []
         if dataloader_idx == 0 and rows:
+            data: Any = trainer.datamodule  # type: ignore[attr-defined]
+            chosen = _rows(batch, rows)
             with torch.inference_mode(), trainer.precision_plugin.forward_context():
-                found = maps(pl_module, _rows(batch, rows), self.decoding, trainer.datamodule)  # type: ignore[attr-defined]
-            self._maps |= found
+                if _kind(pl_module) == "translation":
+                    self._maps |= maps(pl_module, chosen, self.decoding, data)
+                else:
+                    self._maps |= answer_maps(pl_module.network, chosen, data)
 
     on_test_batch_end = on_validation_batch_end
 
@@ -113,7 +129,8 @@ class AttentionMaps(pl.Callback):
                 log.info("no attention map of %s %d: more than %d pieces on a side", split, index, LONGEST)
                 continue
             paths.append(folder / (f"attention-{index}.png" if split == "test" else f"attention-{split}-{index}.png"))
-            draw(paths[-1], shown, title=f"{type(pl_module).__name__}, {split} {index}")
+            title = f"{type(pl_module).__name__}, {split} {index}"
+            draw(paths[-1], shown, title="\n".join(filter(None, [title, shown.about])))
         if paths:
             log_pictures(trainer, f"{split}/attention", paths)
 
@@ -144,8 +161,38 @@ def maps(model: Any, batch: TranslationBatch, decoding: Decoding, data: Any) -> 
     return found
 
 
+def answer_maps(network: Any, batch: AnsweringBatch, data: Any) -> dict[int, Map]:
+    """Answers a batch; what was attended to, by the question's `index`.
+
+    Args:
+        network: has `read(story, question)`: logits (B, A) and weights of sentences (B, K, M).
+        batch: questions with their stories.
+        data: has `words`, by their ids, and `task` with `answers`.
+    """
+    logits_BA, hops_BKM = network.read(batch.story, batch.question)
+    probability_B, best_B = logits_BA.float().softmax(1).max(1)
+    words, answers = data.words, data.task.answers
+
+    def text(ids: torch.Tensor) -> str:
+        return " ".join(words[i] for i in ids.tolist() if i)
+
+    found = {}
+    for row, index in enumerate(batch.index.tolist()):
+        supports, right = batch.supports[row].tolist(), int(batch.answers[row])
+        story = [f"{'• ' if m in supports else ''}{text(ids)}" for m, ids in enumerate(batch.story[row]) if ids.any()]
+        given, known = answers[int(best_B[row])], "" if right < 0 else answers[right]
+        found[index] = Map(
+            weights=hops_BKM[row, :, : len(story)].float().T.unsqueeze(0).cpu().numpy(),
+            source=[f"hop {k}" for k in range(1, hops_BKM.shape[1] + 1)],
+            target=story,
+            about=f"{text(batch.question[row])}? {given} ({float(probability_B[row]):.2f})"
+            + ("" if given == known else f", wrong: {known or 'an answer that is not in training'}"),
+        )
+    return found
+
+
 def draw(path: Path, shown: Map, *, title: str = "") -> None:
-    """Writes a PNG: a panel a layer, source pieces on top, the translation downwards.
+    """Writes a PNG: a panel a layer, source pieces or hops on top, the translation or the story downwards.
 
     Black is 0, white the panel's largest weight, which is written below it.
 
@@ -158,7 +205,9 @@ def draw(path: Path, shown: Map, *, title: str = "") -> None:
     layers, target, source = shown.weights.shape
     columns = min(layers, COLUMNS)
     rows = -(-layers // columns)
-    size = (columns * (INCHES * source + 1.3), rows * (INCHES * target + 1.5))
+    longest = max(map(len, shown.target), default=0)
+    wide = columns * (INCHES * source + 1.3 + LETTER * max(0, longest - SHORT))
+    size = (max(wide, LETTER * len(shown.about)), rows * (INCHES * target + 1.5))
     figure = Figure(figsize=size, layout="constrained", dpi=100)
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for axes in panels[layers:]:
@@ -170,7 +219,7 @@ def draw(path: Path, shown: Map, *, title: str = "") -> None:
         _label(axes.yaxis, shown.target)
         axes.xaxis.tick_top()
         axes.set_xlabel(f"layer {layer}, white: {most:.2f}" if layers > 1 else f"white: {most:.2f}")
-    figure.suptitle(title)
+    figure.suptitle(title, **({"fontsize": "medium"} if shown.about else {}))
     save(figure, path)
 
 
@@ -179,7 +228,15 @@ def _label(axis: Any, pieces: Sequence[str], **options: Any) -> None:
     axis.set_ticks(range(len(pieces)), pieces, fontsize=8, parse_math=False, **options)
 
 
-def _rows(batch: TranslationBatch, rows: Sequence[int]) -> TranslationBatch:
+def _kind(module: pl.LightningModule) -> str | None:
+    """The task, where its network says what it attends to."""
+    task, network = getattr(module, "task", None), getattr(module, "network", None)
+    name = getattr(task, "name", None)
+    attends = {"translation": "attention", "answering": "read"}
+    return name if name in attends and hasattr(network, attends[name]) else None
+
+
+def _rows(batch: Batch, rows: Sequence[int]) -> Any:
     tensors = {f.name: getattr(batch, f.name) for f in fields(batch)}
     return replace(batch, **{name: value[list(rows)] for name, value in tensors.items()})
 

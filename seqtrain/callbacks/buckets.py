@@ -29,7 +29,8 @@ class Buckets(pl.Callback):
 
     Args:
         number: buckets of equal width that an attribute's range in the whole split is cut into, at most; attributes are
-            whole numbers, and where they take no more values than that, every value is a bucket.
+            whole numbers, and where they take no more values than that, every value is a bucket; so it always is where
+            the data module's `nominal` have it, as the numbers of tasks.
         edges: attribute to the values that its buckets begin at, in place of that: `{length: [20, 40]}` has the buckets
             below 20, 20 to 39, and 40 and above.
         validation: whether validation, too, is measured so.
@@ -114,10 +115,11 @@ class Buckets(pl.Callback):
             return
         index = np.array(sorted(seen))
         metrics = {name: np.array([seen[i][name] for i in index]) for name in seen[index[0]]}
+        nominal = getattr(trainer.datamodule, "nominal", ())  # type: ignore[attr-defined]
         found = {}
         for attribute, values in offered(split).items():
             whole = np.asarray(values).astype(np.int64)
-            buckets = self._buckets(attribute, whole)
+            buckets = self._buckets(attribute, whole, every=attribute in nominal)
             if len(buckets) > 1:
                 found[attribute] = list(means(whole[index], metrics, buckets))
         for attribute, rows in found.items():
@@ -125,13 +127,13 @@ class Buckets(pl.Callback):
         if trainer.is_global_zero and found:
             write_json(Path(self.directory or trainer.default_root_dir) / file_name(split), found)
 
-    def _buckets(self, attribute: str, values: np.ndarray) -> list[Bucket]:
+    def _buckets(self, attribute: str, values: np.ndarray, *, every: bool) -> list[Bucket]:
         if not len(values):
             return []
         low, high = int(values.min()), int(values.max())
         if attribute in self.edges:
             return between(self.edges[attribute], low, high)
-        return equal(low, high, self.number)
+        return equal(low, high, high - low + 1 if every else self.number)
 
 
 def means(values: np.ndarray, metrics: Mapping[str, np.ndarray], buckets: list[Bucket]) -> Iterator[dict[str, Any]]:

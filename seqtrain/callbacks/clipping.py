@@ -22,8 +22,9 @@ class GradientClipping(pl.Callback):
     """Clips gradients before the optimizer's step and keeps steps with a gradient that is not finite from happening.
 
     By the norm of all gradients g together (Pascanu 2013): g ← g · min(1, norm / ‖g‖). With `per_parameter`, the same
-    for every parameter on its own (Sukhbaatar 2015). By value: every number is brought into [-value, value].
-    Adaptively, for every unit i on its own (Brock 2021, arXiv:2102.06171, section 4): see `clip_per_unit_`.
+    for every parameter on its own (Sukhbaatar 2015), or for every matrix of one that several are stacked in. By value:
+    every number is brought into [-value, value]. Adaptively, for every unit i on its own (Brock 2021, arXiv:2102.06171,
+    section 4): see `clip_per_unit_`.
 
     Logs, whenever Lightning logs a step: `grad/norm`, the norm of all gradients before clipping; `grad/clipped_share`,
     the share of the steps since the last time that were clipped; `grad/skipped`, how many steps were skipped so far.
@@ -129,10 +130,7 @@ class GradientClipping(pl.Callback):
         if not self.per_parameter:
             torch.nn.utils.clip_grads_with_norm_(parameters, self.norm, total)
             return total > self.norm
-        norms = [torch.linalg.vector_norm(g) for g in gradients]
-        for parameter, size in zip(parameters, norms, strict=True):
-            torch.nn.utils.clip_grads_with_norm_([parameter], self.norm, size)
-        return torch.stack(norms).max() > self.norm
+        return torch.stack([clip_per_matrix_(parameter, self.norm) for parameter in parameters]).any()
 
     def _refuse(
         self,
@@ -194,6 +192,23 @@ def clip_per_unit_(parameters: Iterable[torch.nn.Parameter], ratio: float) -> to
         gradient.mul_((largest / sizes).clamp(max=1.0))
         clipped.append((sizes > largest).any())
     return torch.stack(clipped).any()
+
+
+def clip_per_matrix_(parameter: torch.nn.Parameter, norm: float) -> torch.Tensor:
+    """Clips a parameter's gradient by its norm, in place, as `torch.nn.utils.clip_grad_norm_` does.
+
+    Where several matrices are stacked in it, and `parameter.matrices` leading dimensions tell them apart, each has a
+    norm of its own.
+
+    Returns:
+        A () tensor: whether anything was clipped.
+    """
+    gradient = parameter.grad
+    assert gradient is not None
+    apart = getattr(parameter, "matrices", 0)
+    sizes = torch.linalg.vector_norm(gradient, dim=tuple(range(apart, gradient.ndim)), keepdim=True)
+    gradient.mul_((norm / (sizes + 1e-6)).clamp(max=1.0))
+    return (sizes > norm).any()
 
 
 def _unit_norms(tensor: torch.Tensor) -> torch.Tensor:

@@ -85,6 +85,8 @@ def _sizes(sizes: dict[str, int]) -> str:
 def _vocabulary(task: Any) -> str:
     if task.name == "regression":
         return f", {task.inputs} numbers a step"
+    if task.name == "retrieval":
+        return f", {task.inputs} numbers a key"
     if task.name != "translation":
         return f", {task.vocabulary} tokens"
     if task.shared:

@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
     decoding = _decoding(to_plain(chosen.config.decoding), n_best or 1)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # as the input is, whatever the terminal's language
-    with _open(options["input"]) if "input" in options else nullcontext(sys.stdin.buffer) as source:
+    with open_input(options["input"]) if "input" in options else nullcontext(sys.stdin.buffer) as source:
         # What takes seconds to import comes after all that could have been wrong with the arguments.
         from seqtrain.runs.loading import device_of, load
 
@@ -207,7 +207,8 @@ def _converse(loaded: "Loaded", decoding: Decoding, n_best: int | None) -> None:
             print(f"seqtrain: {error}", file=sys.stderr)
 
 
-def _open(path: str) -> BinaryIO:
+def open_input(path: str) -> BinaryIO:
+    """The file that `--input` names; a `UserError` if it cannot be read."""
     try:
         return open(path, "rb")
     except OSError as error:

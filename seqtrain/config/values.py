@@ -64,7 +64,8 @@ def describe(hint: Any) -> str:
             return patterns[0].words
         return describe(arguments[0]) + "".join(_limits(r) for r in arguments[1:] if isinstance(r, Range))
     if origin is Literal:
-        return "one of " + ", ".join(dict.fromkeys("null" if value is None else str(value) for value in arguments))
+        listed = ", ".join(dict.fromkeys("null" if value is None else str(value) for value in arguments))
+        return f"one of {listed}" if len(arguments) > 1 else listed
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(describe(member) for member in arguments))
     if origin is tuple and Ellipsis not in arguments:

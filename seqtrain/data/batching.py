@@ -137,7 +137,7 @@ class BucketBatchSampler(EpochSampler):
             raise UserError(
                 f"{len(indices)} training examples, in batches of one, cannot be shared equally by {world_size} "
                 "processes",
-                "Raise data.batch_tokens, or use fewer devices.",
+                f"Raise {self.settings}, or use fewer devices.",
             )
 
     def __len__(self) -> int:

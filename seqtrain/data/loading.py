@@ -104,6 +104,8 @@ class SequenceData(pl.LightningDataModule):
     """
 
     task_name: ClassVar[str]
+    nominal: ClassVar[frozenset[str]] = frozenset()
+    """Those of `attributes` whose numbers stand for kinds of examples: neighbours have nothing in common."""
 
     def __init__(self, *, batch_tokens: int, seed: int, num_workers: int) -> None:
         super().__init__()
@@ -141,6 +143,10 @@ class SequenceData(pl.LightningDataModule):
     def attributes(self, split: str) -> dict[str, np.ndarray]:
         """Name to (examples,) numbers of a split that its results can be told apart by."""
         return {"length": self.lengths(split)}
+
+    def baselines(self, split: str) -> dict[str, float]:
+        """Metrics of a split that the trained model's are to be seen beside; they are logged with these."""
+        return {}
 
     def trained_on(self) -> np.ndarray:
         """(examples used,) the training examples that are not left out."""

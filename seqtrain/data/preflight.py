@@ -4,10 +4,19 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from seqtrain.data import adding_generator, anbn_generator, copy_memory_generator, dyck_generator, parity_generator
+from seqtrain.data import (
+    adding_generator,
+    anbn_generator,
+    copy_memory_generator,
+    dyck_generator,
+    parity_generator,
+    retrieval_generator,
+)
 from seqtrain.data.captions import LIMITS
 from seqtrain.data.corpora import babi, multi30k, pairs, texts
+from seqtrain.data.knowledge import questions as knowledge
 from seqtrain.data.programs import generator as programs
+from seqtrain.data.world import generator as world
 from seqtrain.errors import UserError
 
 
@@ -46,6 +55,8 @@ def _captions(
 
 CHECKS: dict[str, Callable[..., None]] = {
     "seqtrain.data.babi.Babi": babi.preflight,
+    "seqtrain.data.babi_sim.BabiSim": world.preflight,
+    "seqtrain.data.facts.Facts": knowledge.preflight,
     "seqtrain.data.multi30k.Multi30k": multi30k.preflight,
     "seqtrain.data.pairs.Pairs": pairs.preflight,
     "seqtrain.data.caption_pairs.Captions": _captions,
@@ -55,5 +66,6 @@ CHECKS: dict[str, Callable[..., None]] = {
     "seqtrain.data.copy_memory.CopyMemory": copy_memory_generator.preflight,
     "seqtrain.data.anbn.AnBn": anbn_generator.preflight,
     "seqtrain.data.dyck.Dyck": dyck_generator.preflight,
+    "seqtrain.data.retrieval.Retrieved": retrieval_generator.preflight,
     "seqtrain.data.parity.Parity": parity_generator.preflight,
 }

@@ -11,6 +11,23 @@ from seqtrain.layers.output import OutputLayer
 from seqtrain.layers.recurrent import Recurrent
 
 
+def in_a_row(words_BP: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Words in their order with all padding behind the last one.
+
+    Args:
+        words_BP: (B, P) word ids with padding (0) anywhere; P is 1 or more.
+
+    Returns:
+        (B, T) ids, T being the largest number of words, and 1 where there are none; (B,) numbers of words; and the
+        (B, T) places of the ids in `words_BP`.
+    """
+    real_BP = words_BP != 0
+    order_BP = torch.argsort((~real_BP).to(torch.uint8), dim=1, stable=True)
+    lengths_B = real_BP.sum(1)
+    order_BT = order_BP[:, : max(1, int(lengths_B.max()))]
+    return words_BP.gather(1, order_BT), lengths_B, order_BT
+
+
 class OnRecurrent(nn.Module):
     """What has one recurrent stack.
 
@@ -64,12 +81,8 @@ class QuestionReader(Classifier):
 
     def forward(self, story_BMW: Tensor, question_BW: Tensor) -> Tensor:
         """(B, A) logits of stories (B, M, W) with questions (B, W), padded with 0."""
-        words_BT = torch.cat([story_BMW.flatten(1), question_BW], dim=1)
-        real_BT = words_BT != 0
-        # Padding stands between the sentences; a stable sort moves it behind the last word.
-        order_BT = torch.argsort((~real_BT).to(torch.uint8), dim=1, stable=True)
-        lengths_B = real_BT.sum(1)
-        return super().forward(words_BT.gather(1, order_BT)[:, : int(lengths_B.max())], lengths_B)
+        words_BT, lengths_B, _ = in_a_row(torch.cat([story_BMW.flatten(1), question_BW], dim=1))
+        return super().forward(words_BT, lengths_B)
 
 
 class Regressor(OnRecurrent):

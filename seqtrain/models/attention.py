@@ -1,16 +1,27 @@
-"""Recurrent translation with attention (Bahdanau et al. 2014, arXiv:1409.0473; Luong et al. 2015, arXiv:1508.04025)."""
+"""Recurrent translation with attention (Bahdanau et al. 2014, arXiv:1409.0473; Luong et al. 2015, arXiv:1508.04025).
+
+And answering with it (Hermann et al. 2015, arXiv:1506.03340).
+"""
 
 from typing import Any, Literal
 
+from torch import nn
+
 from seqtrain.errors import UserError
+from seqtrain.layers.answerers import AttentiveReader
 from seqtrain.layers.attentive import AttendedEncoder, AttentiveDecoder, AttentiveEncoderDecoder
 from seqtrain.layers.source_attention import SourceAttention
 from seqtrain.models.translator import RecurrentTranslator
+from seqtrain.tasks.answering import Answering
+from seqtrain.tasks.base import Task
 from seqtrain.tasks.translation import Translation
 
 
 class Attention(RecurrentTranslator):
     """An encoder whose decoder looks back, at every step, at the source states that it needs.
+
+    Where a question is to be answered, the question looks at the states of the story's words, once: see
+    `AttentiveReader`. `query`, `readout`, `input_feeding` and `tie_embeddings` are a translator's alone.
 
     Args:
         task: what the network is built for.
@@ -29,10 +40,12 @@ class Attention(RecurrentTranslator):
             states differ in width.
     """
 
+    tasks = ("translation", "answering")
+
     def __init__(
         self,
         *,
-        task: Translation,
+        task: Task,
         score: Literal["additive", "dot", "general", "scaled_dot"] = "additive",
         query: Literal["previous", "current"] = "previous",
         readout: Literal["current", "previous"] = "current",
@@ -50,6 +63,25 @@ class Attention(RecurrentTranslator):
                 "model.readout=previous goes with model.query=previous",
                 "With query=current the state that has asked is read: leave model.readout as it is.",
             )
+        if isinstance(task, Answering):
+            self.network = self._question_reader(task, score)
+        else:
+            assert isinstance(task, Translation)
+            self.network = self._translator(task, score, query=query, readout=readout, input_feeding=input_feeding)
+
+    def _question_reader(self, task: Answering, score: str) -> nn.Module:
+        story, question = (self.stack(both=self.bidirectional, input_size=1.0) for _ in range(2))
+        return AttentiveReader(
+            vocabulary=task.vocabulary,
+            embedding=self.embedding,
+            story=story,
+            question=question,
+            attention=SourceAttention(score=score, queries=question.outputs, states=story.outputs, hidden=self.hidden),
+            answers=len(task.answers),
+            dropout=self.dropout,
+        )
+
+    def _translator(self, task: Translation, score: str, **steps: Any) -> nn.Module:
         encoder = AttendedEncoder(**self.reading(task))
         states = encoder.recurrent.outputs
         if score == "dot" and states != self.hidden:
@@ -58,11 +90,5 @@ class Attention(RecurrentTranslator):
                 "Set model.bidirectional=false, or model.score=general, which has a matrix between them.",
             )
         attention = SourceAttention(score=score, queries=self.hidden, states=states, hidden=self.hidden)
-        decoder = AttentiveDecoder(
-            **self.writing(task, encoder),
-            attention=attention,
-            query=query,
-            readout=readout,
-            input_feeding=input_feeding,
-        )
-        self.network = AttentiveEncoderDecoder(encoder=encoder, decoder=decoder)
+        decoder = AttentiveDecoder(**self.writing(task, encoder), attention=attention, **steps)
+        return AttentiveEncoderDecoder(encoder=encoder, decoder=decoder)

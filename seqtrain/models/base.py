@@ -157,19 +157,22 @@ class SequenceModel(pl.LightningModule):
     test_step = validation_step
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the metrics of everything that was summed, over all ranks."""
+        """Logs the metrics of everything that was summed, over all ranks, and what they are to be seen beside."""
         self._log_sums("val")
 
     def on_test_epoch_end(self) -> None:
-        """Logs the metrics of everything that was summed, over all ranks."""
+        """Logs the metrics of everything that was summed, over all ranks, and what they are to be seen beside."""
         self._log_sums("test")
 
     def _log_sums(self, stage: str) -> None:
         if not self._sums:  # not one batch was asked for: `limit_val_batches=0`, say
             return
         sums = {name: float(self.trainer.strategy.reduce(value, reduce_op="sum")) for name, value in self._sums.items()}
-        metrics = {f"{stage}/{name}": torch.tensor(value) for name, value in self.task.metrics(sums).items()}
-        self.log_dict(metrics, rank_zero_only=False)
+        data: Any = getattr(self.trainer, "datamodule", None)
+        beside = data.baselines(stage) if hasattr(data, "baselines") else {}
+        metrics = {**self.task.metrics(sums), **beside}
+        logged = {f"{stage}/{name}": torch.tensor(value) for name, value in metrics.items()}
+        self.log_dict(logged, rank_zero_only=False)
 
     @torch.no_grad()
     def translate(self, batch: TranslationBatch, decoding: Decoding) -> list[list[Hypothesis]]:

@@ -2,18 +2,25 @@
 
 from typing import Any, Literal
 
+from torch import nn
+
 from seqtrain.config.types import Positive, Probability
 from seqtrain.errors import UserError
+from seqtrain.layers.answerers import TransformerReader
 from seqtrain.layers.embedding import embedding
 from seqtrain.layers.output import OutputLayer
 from seqtrain.layers.positions import Learned, Rotary, Sinusoidal
 from seqtrain.layers.transformer import Decoder, DecoderLayer, Embedded, Encoder, EncoderLayer, Transformer
 from seqtrain.models.base import SequenceModel
+from seqtrain.tasks.answering import Answering
+from seqtrain.tasks.base import Task
 from seqtrain.tasks.translation import Translation
 
 
 class TransformerModel(SequenceModel):
-    """Translates by attention alone.
+    """Translates, or answers a question, by attention alone.
+
+    Where a question is to be answered, there is an encoder alone: see `TransformerReader`.
 
     Args:
         task: what the network is built for.
@@ -23,19 +30,20 @@ class TransformerModel(SequenceModel):
         feed_forward: width inside of the feed-forward networks.
         norm: layer norms in front of sublayers, or behind them as in the paper.
         positions: sinusoids as in the paper; a learned vector a step; or rotations of queries and keys (Su 2021).
-        max_positions: tokens a sentence at most, with learned positions; the others have no such limit.
+        max_positions: tokens a sentence, or a story with its question, at most, with learned positions; the others
+            have no such limit.
         dropout: rate on embeddings and on what each sublayer adds.
-        tie_embeddings: whether the output layer shares the target embeddings (Press & Wolf 2017); with a joint
-            vocabulary the source embeddings are the same matrix too.
+        tie_embeddings: whether a translator's output layer shares the target embeddings (Press & Wolf 2017); with a
+            joint vocabulary the source embeddings are the same matrix too.
         options: `label_smoothing`, see `SequenceModel`.
     """
 
-    tasks = ("translation",)
+    tasks = ("translation", "answering")
 
     def __init__(
         self,
         *,
-        task: Translation,
+        task: Task,
         width: Positive = 256,
         layers: Positive = 3,
         heads: Positive = 4,
@@ -49,27 +57,28 @@ class TransformerModel(SequenceModel):
     ) -> None:
         super().__init__(task=task, **options)
         _check(width, heads, positions)
-        source = embedding(task.source_vocabulary, width)
-        target = source if tie_embeddings and task.shared else embedding(task.target_vocabulary, width)
-        limit = max_positions if positions == "learned" else None
         rotary = Rotary(width=width // heads) if positions == "rotary" else None
         sizes: dict[str, Any] = {"width": width, "heads": heads, "feed_forward": feed_forward}
         layer = {**sizes, "norm": norm, "dropout": dropout, "rotary": rotary}
-        output = OutputLayer(
-            inputs=width, vocabulary=task.target_vocabulary, weight=target.weight if tie_embeddings else None
+
+        def stack(kind: Any, one: Any, table: nn.Embedding, **parts: Any) -> Any:
+            embedded = Embedded(table=table, positions=_added(positions, width, max_positions), dropout=dropout)
+            return kind(embedded=embedded, layers=[one(**layer) for _ in range(layers)], norm=norm, **parts)
+
+        if isinstance(task, Answering):
+            table = embedding(task.vocabulary + TransformerReader.MARKS, width)
+            self.network = TransformerReader(encoder=stack(Encoder, EncoderLayer, table), answers=len(task.answers))
+            return
+        assert isinstance(task, Translation)
+        source = embedding(task.source_vocabulary, width)
+        target = source if tie_embeddings and task.shared else embedding(task.target_vocabulary, width)
+        weight = target.weight if tie_embeddings else None
+        output = OutputLayer(inputs=width, vocabulary=task.target_vocabulary, weight=weight)
+        self.network = Transformer(
+            encoder=stack(Encoder, EncoderLayer, source),
+            decoder=stack(Decoder, DecoderLayer, target, output=output),
+            max_positions=max_positions if positions == "learned" else None,
         )
-        encoder = Encoder(
-            embedded=Embedded(table=source, positions=_added(positions, width, max_positions), dropout=dropout),
-            layers=[EncoderLayer(**layer) for _ in range(layers)],
-            norm=norm,
-        )
-        decoder = Decoder(
-            embedded=Embedded(table=target, positions=_added(positions, width, max_positions), dropout=dropout),
-            layers=[DecoderLayer(**layer) for _ in range(layers)],
-            norm=norm,
-            output=output,
-        )
-        self.network = Transformer(encoder=encoder, decoder=decoder, max_positions=limit)
 
 
 def _added(positions: str, width: int, max_positions: int) -> Sinusoidal | Learned | None:

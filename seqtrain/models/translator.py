@@ -1,7 +1,7 @@
 """What the recurrent translators share: a cell by its name, and its sizes in encoder and decoder."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from seqtrain.config.types import Positive, Probability
 from seqtrain.layers.dropout import Dropout
@@ -12,6 +12,7 @@ from seqtrain.layers.multiplicative import MLSTMLayer, MRNNLayer
 from seqtrain.layers.recurrent import Cell, Recurrent
 from seqtrain.layers.rnn import RNNLayer
 from seqtrain.models.base import SequenceModel
+from seqtrain.tasks.base import Task
 from seqtrain.tasks.translation import Translation
 
 CELLS: Mapping[str, Cell] = {
@@ -40,12 +41,12 @@ class RecurrentTranslator(SequenceModel):
         options: `label_smoothing`, see `SequenceModel`.
     """
 
-    tasks = ("translation",)
+    tasks: ClassVar[tuple[str, ...]] = ("translation",)
 
     def __init__(
         self,
         *,
-        task: Translation,
+        task: Task,
         cell: Literal["rnn", "gru", "lstm", "mrnn", "mlstm", "hyperlstm"] = "gru",
         embedding: Positive = 256,
         hidden: Positive = 512,
@@ -59,8 +60,8 @@ class RecurrentTranslator(SequenceModel):
         self.cell, self.embedding, self.hidden, self.layers = cell, embedding, hidden, layers
         self.bidirectional, self.dropout, self.tie_embeddings = bidirectional, dropout, tie_embeddings
 
-    def stack(self, *, both: bool) -> Recurrent:
-        """Recurrent layers over embeddings, in `both` directions or one."""
+    def stack(self, *, both: bool, input_size: float | None = None) -> Recurrent:
+        """Recurrent layers over embeddings, in `both` directions or one; for `input_size` see `Recurrent`."""
         return Recurrent(
             cell=CELLS[self.cell],
             inputs=self.embedding,
@@ -68,6 +69,7 @@ class RecurrentTranslator(SequenceModel):
             layers=self.layers,
             bidirectional=both,
             dropout=self.dropout,
+            input_size=input_size,
         )
 
     def reading(self, task: Translation) -> dict[str, Any]:

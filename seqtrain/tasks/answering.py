@@ -81,7 +81,10 @@ class Answering(Task):
         sums = {"nll": nll, "loss": loss.detach(), "known": known, "correct": right_B.sum(), "count": count}
         if hops_BKM is not None:
             given_B = (batch.supports >= 0).any(1)
-            sums |= {"supported": (_supported(hops_BKM, batch.supports) & given_B).sum(), "with_supports": given_B.sum()}
+            sums |= {
+                "supported": (_supported(hops_BKM, batch.supports) & given_B).sum(),
+                "with_supports": given_B.sum(),
+            }
         return Measures(loss / known.clamp(min=1), sums, {"accuracy": right_B.float()})
 
     def metrics(self, sums: dict[str, float]) -> dict[str, float]:

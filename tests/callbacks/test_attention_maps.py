@@ -10,8 +10,10 @@ from matplotlib.image import imread
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from seqtrain.callbacks.attention_maps import AttentionMaps, Map, draw, maps
+from seqtrain.callbacks.attention_maps import AttentionMaps, Map, answer_maps, draw, maps
 from seqtrain.decoding.settings import Decoding, Hypothesis
+from seqtrain.tasks.answering import Answering, AnsweringBatch
+from seqtrain.tasks.base import Task
 from seqtrain.tasks.translation import BOS, EOS, TranslationBatch
 from tests.tiny import Texts, Translator, trainer
 
@@ -135,3 +137,74 @@ def test_panels_of_many_layers_and_signs_of_formulas(tmp_path: Path) -> None:
     weights = np.tile([0.1, 0.2, 0.7], (4, 2, 1))
     draw(tmp_path / "x.png", Map(weights, ["$_", "\\frac", "ä$"], ["a", "<eos>"]), title="four")
     assert imread(tmp_path / "x.png").std() > 0.1
+
+
+class Recalling(nn.Module):
+    """Answers with the first word of the story's last sentence; attends to that one, then to all alike."""
+
+    def read(self, story_BMW: Tensor, question_BW: Tensor) -> tuple[Tensor, Tensor]:
+        real_BM = (story_BMW != 0).any(2)
+        last_B = real_BM.sum(1) - 1
+        said_B = story_BMW[torch.arange(len(last_B)), last_B, 0] - 2
+        one = nn.functional.one_hot(last_B, real_BM.shape[1]).float()
+        alike = real_BM / real_BM.sum(1, keepdim=True)
+        return nn.functional.one_hot(said_B, 2) * 5.0, torch.stack([one, alike], 1)
+
+
+class Answerer(Translator):
+    """A network that answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = Recalling()
+        self.task: Task = Asked.task  # type: ignore[assignment]
+
+
+class Asked(Texts):
+    """Questions whose stories have one sentence, two, ... five; the answer is in the last one."""
+
+    task = Answering(vocabulary=6, answers=("no", "yes"), answer_words=(2, 3), sentences=5)
+    words = ("", "<unknown>", "no", "yes", "is", "$it")
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {"test": 5, "val": 5}
+
+    def question(self, index: int) -> AnsweringBatch:
+        story = torch.zeros(1, 6, 3, dtype=torch.long)
+        story[0, : index + 1] = torch.tensor([2, 5, 4])
+        story[0, index, 1:] = torch.tensor([5, 0])
+        return AnsweringBatch(
+            index=torch.tensor([index]),
+            story=story,
+            question=torch.tensor([[4, 5, 0]]),
+            answers=torch.tensor([index % 3 - 1]),
+            supports=torch.tensor([[index, -1]]),
+        )
+
+    def test_dataloader(self) -> Any:
+        return DataLoader([self.question(index) for index in range(5)], batch_size=None)  # type: ignore[arg-type]
+
+    val_dataloader = test_dataloader
+
+
+def test_answers_are_drawn_with_the_sentences_and_hops(tmp_path: Path) -> None:
+    trainer(tmp_path, AttentionMaps(examples=2)).test(Answerer(), datamodule=Asked(), verbose=False)
+    pictures = sorted((tmp_path / "figures").iterdir())
+    assert [path.name for path in pictures] == ["attention-0.png", "attention-2.png"]
+    small, large = (imread(path) for path in pictures)
+    assert small.shape[0] < large.shape[0]  # a row a sentence
+    assert min(small.std(), large.std()) > 0.1
+
+
+def test_hops_stand_above_and_sentences_beside() -> None:
+    data = Asked()
+    (first,) = answer_maps(Recalling(), data.question(0), data).values()
+    assert (first.source, first.target) == (["hop 1", "hop 2"], ["• no $it"])
+    assert first.about == "is $it? no (0.99), wrong: an answer that is not in training"
+    found = answer_maps(Recalling(), data.question(2), data)
+    assert list(found) == [2]
+    assert found[2].target == ["no $it is", "no $it is", "• no $it"]
+    assert found[2].about == "is $it? no (0.99), wrong: yes"
+    np.testing.assert_allclose(found[2].weights, [[[0, 1 / 3], [0, 1 / 3], [1, 1 / 3]]], rtol=1e-6)
+    assert answer_maps(Recalling(), data.question(1), data)[1].about == "is $it? no (0.99)"

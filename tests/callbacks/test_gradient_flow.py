@@ -52,7 +52,8 @@ def transduction(**options: Any) -> TransductionBatch:
 
 def answering() -> AnsweringBatch:
     story = torch.tensor([[[1, 2, 0], [3, 0, 0]], [[1, 0, 0], [0, 0, 0]], [[2, 2, 2], [1, 1, 1]]])
-    return AnsweringBatch(index=INDEX, story=story, question=torch.tensor([[4, 0], [4, 5], [5, 0]]), answers=INDEX % 2)
+    question, supports = torch.tensor([[4, 0], [4, 5], [5, 0]]), torch.tensor([[0], [-1], [1]])
+    return AnsweringBatch(index=INDEX, story=story, question=question, answers=INDEX % 2, supports=supports)
 
 
 def translation() -> TranslationBatch:
@@ -69,7 +70,7 @@ ROLES: dict[str, tuple[Task, Batch, dict[str, int]]] = {
     "labelling": (LABELS, labelling(), {"layer0.forward": 5, "layer0.backward": 5}),
     "transduction": (Transduction(vocabulary=6, classes=4), transduction(), {"layer0.forward": 2}),
     "answering": (
-        Answering(vocabulary=6, answers=("a", "b"), sentences=2),
+        Answering(vocabulary=6, answers=("a", "b"), answer_words=(2, 3), sentences=2),
         answering(),
         {"layer0.forward": 7, "layer0.backward": 7},
     ),

@@ -69,6 +69,7 @@ def seqtrain(place: Path) -> Seqtrain:
         ("translate run=run --n-best 0", "--n-best 0: must be 1 or more"),
         ("translate run=run --input nofile", "cannot read nofile: No such file"),
         ("translate run=brackets", "brackets was trained for labelling, not for translation"),
+        ("answer run=brackets --json", "brackets was trained for labelling, not for answering"),
     ],
 )
 def test_mistakes(seqtrain: Seqtrain, argv: str, message: str) -> None:
@@ -82,6 +83,7 @@ def test_mistakes(seqtrain: Seqtrain, argv: str, message: str) -> None:
     [
         ("evaluate", ["run=", "checkpoint=best|last|averaged|PATH", "split=", "data=", "decoding="]),
         ("translate", ["run=", "checkpoint=best|last|averaged|PATH", "--input", "--output", "--n-best", "decoding="]),
+        ("answer", ["run=", "checkpoint=best|last|averaged|PATH", "--input", "--output", "--json"]),
     ],
 )
 def test_help_lists_every_option(seqtrain: Seqtrain, command: str, options: list[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 CONF = Path(__file__).parents[2] / "conf"
-NAMES = ["captions", "multi30k", "pairs", "brackets", "chars", "adding", "copy_memory", "anbn", "dyck", "parity"]
+NAMES = sorted(file.stem for file in (CONF / "data").glob("*.yaml"))
 
 
 def parameters(target: type) -> dict[str, Any]:

@@ -26,6 +26,7 @@ WIDTH = 12
 def architecture(name: str) -> tuple[Any, dict[str, Any]]:
     """The class of `model=name` and its options in YAML."""
     options = yaml.safe_load((CONF / f"{name}.yaml").read_text(encoding="utf-8"))
+    options.pop("defaults", None)  # an optimizer and a schedule of its own
     module, _, attribute = options.pop("_target_").rpartition(".")
     return getattr(import_module(module), attribute), options
 
@@ -83,13 +84,14 @@ JOINT = Translation(source_vocabulary=12, target_vocabulary=12, shared=True)
 LABELS = Labelling(vocabulary=6, labels=("no", "yes"))
 STEPS = Transduction(vocabulary=5, classes=5)
 NUMBERS = Regression(inputs=2)
-QUESTIONS = Answering(vocabulary=9, answers=("garden", "kitchen", "office"), sentences=3)
+QUESTIONS = Answering(vocabulary=9, answers=("garden", "kitchen", "office"), answer_words=(3, 6, 7), sentences=3)
 
 SOURCES = [[4, 5, 6], [8], [4, 9, 10], [7, 6, 5, 4]]
 TARGETS = [[5, 4], [6, 7, 8, 9], [4], [11, 10, 9]]
 TEXTS = [[1, 2], [2, 1, 3, 4, 4], [3, 3, 1], [4]]
 STORIES = [[[1, 2]], [[1, 3, 4], [2, 5], [1, 4, 8]], [[2, 6, 7], [1, 2]], [[5]]]
 ASKED = [[8, 1], [8, 2], [8, 1, 7], [8]]
+SUPPORTS = [[0], [0, 2], [1], []]
 ALL = (0, 1, 2, 3)
 
 
@@ -123,7 +125,8 @@ def questions(rows: Sequence[int] = ALL) -> AnsweringBatch:
     for row, story in enumerate(stories):
         for place, sentence in enumerate(story):
             story_BMW[row, place, : len(sentence)] = torch.tensor(sentence)
-    return AnsweringBatch(torch.tensor(rows), story_BMW, padded(asked), torch.tensor([0, 1, 2, 1])[list(rows)])
+    answers, supports = torch.tensor([0, 1, 2, 1])[list(rows)], padded([SUPPORTS[row] for row in rows], -1)
+    return AnsweringBatch(torch.tensor(rows), story_BMW, padded(asked), answers, supports)
 
 
 def lengths(rows: Sequence[int]) -> torch.Tensor:

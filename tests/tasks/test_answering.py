@@ -7,13 +7,27 @@ import torch
 from seqtrain.tasks.answering import Answering, AnsweringBatch
 from tests.tasks.by_hand import cross_entropy, draw, metrics
 
-TASK = Answering(vocabulary=9, answers=("garden", "kitchen", "office"), sentences=4)
+TASK = Answering(vocabulary=9, answers=("garden", "kitchen", "office"), answer_words=(3, 6, 7), sentences=4)
 
 
-def batch(answers: list[int]) -> AnsweringBatch:
+def batch(answers: list[int], supports: list[list[int]] | None = None) -> AnsweringBatch:
     B = len(answers)
     story, question = torch.ones(B, 4, 3, dtype=torch.long), torch.ones(B, 3, dtype=torch.long)
-    return AnsweringBatch(torch.arange(B), story, question, torch.tensor(answers))
+    facts = torch.zeros(B, 0, dtype=torch.long) if supports is None else torch.tensor(supports)
+    return AnsweringBatch(torch.arange(B), story, question, torch.tensor(answers), facts)
+
+
+class Attends:
+    """What attends to sentences, and has a loss of its own."""
+
+    def __init__(self, logits: torch.Tensor, hops: torch.Tensor, *, training: bool = False) -> None:
+        self.logits, self.hops, self.training = logits, hops, training
+
+    def read(self, story: torch.Tensor, question: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.logits, self.hops
+
+    def learn(self, batch: AnsweringBatch, *, smoothing: float) -> tuple[torch.Tensor, torch.Tensor]:
+        return 6.0 + smoothing * self.logits.sum(), self.logits
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
@@ -56,3 +70,23 @@ def test_nothing_but_unknown_answers() -> None:
     assert measures.loss.item() == 0.0
     measures.loss.backward()
     assert metrics(TASK, measures) == {"loss": 0.0, "nll": 0.0, "accuracy": 0.0, "error": 1.0}
+
+
+def test_supporting_sentences_are_those_that_some_hop_attends_to_most() -> None:
+    hops = torch.tensor([[[0.5, 0.3, 0.2, 0.0], [0.1, 0.2, 0.7, 0.0]]]).expand(5, 2, 4)
+    supports = [[0, 2], [2, -1], [0, 1], [-1, -1], [2, 2]]
+    network = Attends(draw(5, 3), hops)
+    measures = TASK.measure(network, batch([0] * 5, supports), smoothing=0.0)
+    assert metrics(TASK, measures)["supported"] == 3 / 4  # the third needs sentence 1; the fourth does not count
+    assert "supported" not in metrics(TASK, TASK.measure(network, batch([0] * 5), smoothing=0.0))
+
+
+def test_a_loss_of_its_own_is_for_training() -> None:
+    logits = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0]], requires_grad=True)
+    hops, asked = torch.full((3, 1, 4), 0.25), batch([0, 1, -1])
+    measures = TASK.measure(Attends(logits, hops, training=True), asked, smoothing=0.5)
+    assert measures.loss.item() == pytest.approx((6 + 0.5 * 3) / 2)  # a mean over the known
+    found = metrics(TASK, measures)
+    nll = cross_entropy(logits.detach().numpy()[:2], np.array([0, 1])).mean()
+    assert (found["loss"], found["nll"], found["error"]) == pytest.approx((measures.loss.item(), nll, 1 / 3))
+    assert TASK.measure(Attends(logits, hops), asked, smoothing=0.0).loss.item() == pytest.approx(nll)

@@ -57,7 +57,7 @@ class HubPairs:
     def read(self, split: Split) -> tuple[list[str], list[str]]:
         """Source and target sentences in the data set's order."""
         if self._splits is None:
-            self._splits = self._open()
+            self._splits = fetched(self.hub, copy=self.copy, hint=self.hint)
         name = HUB_SPLITS[split]
         if name not in self._splits:
             raise UserError(f"{self.hub} has no split {name!r}, only {', '.join(self._splits)}", self.hint)
@@ -69,23 +69,50 @@ class HubPairs:
         check_aligned(sources, targets, *(f"{self.hub}:{name}:{side}" for side in (self.source, self.target)))
         return sources, targets
 
-    def _open(self) -> Any:
-        import datasets
 
-        datasets.disable_progress_bars()
-        logging.getLogger("datasets").setLevel(logging.ERROR)
-        try:
-            if self.copy.exists():
-                return datasets.load_from_disk(str(self.copy))
-            self.copy.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self.copy.parent) as work:
-                # Read into memory, as the folder that it was prepared in goes away.
-                fetched = datasets.load_dataset(self.hub, cache_dir=work, keep_in_memory=True)
-                if Path(self.hub).exists():
-                    return fetched
-                fetched.save_to_disk(f"{work}/copy")
-                shutil.move(f"{work}/copy", self.copy)
-            return datasets.load_from_disk(str(self.copy))
-        except Exception as error:  # the library raises what its many formats and transports do
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"{self.hub} cannot be opened: {reason}", self.hint) from error
+def fetched(hub: str, *, copy: Path, hint: str, config: str | None = None) -> Any:
+    """The splits of a data set by their names, fetched once and kept as memory-mapped Arrow in `copy`.
+
+    Args:
+        hub: name on the hub, or a local folder of JSONL, CSV or Parquet files that `datasets.load_dataset` opens; a
+            folder is opened anew every time.
+        copy: where the fetched data set is kept.
+        hint: what to do when it cannot be opened.
+        config: which of its configurations.
+
+    Raises:
+        UserError: it cannot be opened.
+    """
+    import datasets
+
+    datasets.disable_progress_bars()
+    logging.getLogger("datasets").setLevel(logging.ERROR)
+    try:
+        if copy.exists():
+            return datasets.load_from_disk(str(copy))
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=copy.parent) as work:
+            # Read into memory, as the folder that it was prepared in goes away.
+            found = _loaded(hub, config, cache_dir=work, keep_in_memory=True)
+            if Path(hub).exists():
+                return found
+            found.save_to_disk(f"{work}/copy")
+            shutil.move(f"{work}/copy", copy)
+        return datasets.load_from_disk(str(copy))
+    except Exception as error:  # the library raises what its many formats and transports do
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{hub} cannot be opened: {reason}", hint) from error
+
+
+def _loaded(hub: str, config: str | None, **options: Any) -> Any:
+    import datasets
+
+    if config is None:
+        return datasets.load_dataset(hub, **options)
+    try:
+        return datasets.load_dataset(hub, name=config, **options)
+    except RuntimeError as error:
+        if "scripts are no longer supported" not in str(error):
+            raise
+        # The hub keeps the tables that such a script makes on a branch of their own, a folder a configuration.
+        return datasets.load_dataset(hub, data_dir=config, revision="refs/convert/parquet", **options)

@@ -1,0 +1,1 @@
+"""A small world of films and people as facts, and questions about it."""

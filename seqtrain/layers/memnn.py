@@ -1,0 +1,275 @@
+"""Memory networks with strong supervision (Weston et al. 2014, arXiv:1410.3916): facts chosen, answers ranked.
+
+The equations are the paper's sections 3.1 and 3.4; what Weston et al. 2015, arXiv:1502.05698 (section 4), add for bAbI
+is here too: N-grams, a non-linear embedding, and a number of hops that depends on the question.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqtrain.errors import UserError
+from seqtrain.layers.embedding import embedding
+
+DEVIATION = 0.1
+"""Of the start of all embeddings."""
+
+
+class NGrams:
+    """The N-grams of sentences, each a feature of its own.
+
+    Words keep their ids; longer N-grams are hashed into as many ids as there are buckets, behind the words'.
+
+    Args:
+        vocabulary: number of words, padding (id 0) included.
+        longest: words of the longest N-gram; with 1 a sentence is its words.
+        buckets: ids for the N-grams of two words and more.
+    """
+
+    def __init__(self, *, vocabulary: int, longest: int, buckets: int) -> None:
+        self.vocabulary, self.longest, self.buckets = vocabulary, longest, buckets
+
+    @property
+    def features(self) -> int:
+        """How many features there are, padding included."""
+        return self.vocabulary + (self.buckets if self.longest > 1 else 0)
+
+    def __call__(self, words_XW: Tensor) -> Tensor:
+        """(…, F) ids of the features of sentences (…, W), 0 where an N-gram would reach into padding."""
+        found, hashed_XW = [words_XW], words_XW
+        for n in range(2, min(self.longest, words_XW.shape[-1]) + 1):
+            last_XW = words_XW[..., n - 1 :]
+            hashed_XW = (hashed_XW[..., :-1] * 1_000_003 + last_XW * 7919 + n) % (1 << 31)
+            # Of the product's bits the upper ones depend on all words.
+            ids_XW = self.vocabulary + (hashed_XW * 0x9E3779B1 >> 20) % self.buckets
+            found.append(ids_XW.masked_fill(last_XW == 0, 0))
+        return torch.cat(found, dim=-1)
+
+
+class Bag(nn.Module):
+    """U Φ: the sum of the vectors of a sentence's features.
+
+    Args:
+        features: number of features, padding (id 0) included, whose vector stays zero.
+        width: of the vectors.
+    """
+
+    def __init__(self, *, features: int, width: int) -> None:
+        super().__init__()
+        self.table = embedding(features, width, deviation=DEVIATION)
+
+    def forward(self, features_XF: Tensor) -> Tensor:
+        """(…, E) sums of features (…, F)."""
+        flat_NE = F.embedding_bag(features_XF.flatten(0, -2), self.table.weight, mode="sum", padding_idx=0)
+        return flat_NE.view(*features_XF.shape[:-1], -1)
+
+
+class Matching(nn.Module):
+    """s(x, y) = Φ_x(x)ᵀ Uᵀ U Φ_y(y), x being a question and the facts that were chosen for it.
+
+    The features of the question, of the chosen facts and of what is compared with them are three different ones: the
+    U of each, of 3|W| in all, is a table of its own. Non-linear, E(x) = tanh(W tanh(U Φ(x))) takes the place of U Φ on
+    both sides.
+
+    Args:
+        features: number of features of a sentence.
+        width: n, of the embedding.
+        nonlinear: whether the embedding is.
+    """
+
+    def __init__(self, *, features: int, width: int, nonlinear: bool) -> None:
+        super().__init__()
+        self.question = Bag(features=features, width=width)
+        self.fact = Bag(features=features, width=width)
+        self.mix = nn.Linear(width, width, bias=False) if nonlinear else None
+
+    def embed(self, sum_XE: Tensor) -> Tensor:
+        """(…, E) of sums of vectors."""
+        return sum_XE if self.mix is None else torch.tanh(self.mix(torch.tanh(sum_XE)))
+
+
+class FactMatching(Matching):
+    """s_Ot(x, y, y') = Φ_x(x)ᵀ Uᵀ U (Φ_y(y) − Φ_y(y') + Φ_t(x, y, y')): above 0 the fact y is preferred to y'.
+
+    Φ_t has a feature for [x is older than y] − [x is older than y'] and one for [y is older than y'] − [y' is older
+    than y]. The age of x is that of the fact that was chosen last; a question alone is the most recent of all. (The
+    paper has three, the brackets without what is subtracted. Of two facts that differ in age alone, its score prefers
+    none where y is the newer one, and is not −s_Ot(x, y', y). Here it is, and what is true wins either way or not.)
+
+    The fact m_∅ that ends the choice (a feature of its own) stands behind all others: it is number M of M + 1.
+    """
+
+    def __init__(self, *, features: int, width: int, nonlinear: bool) -> None:
+        super().__init__(features=features, width=width, nonlinear=nonlinear)
+        self.candidate = Bag(features=features, width=width)
+        self.end_E = nn.Parameter(torch.randn(width) * DEVIATION)
+        self.time_2E = nn.Parameter(torch.randn(2, width) * DEVIATION)
+
+    def candidates(self, story_BMF: Tensor) -> Tensor:
+        """(B, M + 1, E): every fact (B, M, F), and m_∅."""
+        end_B1E = self.end_E.expand(len(story_BMF), 1, -1)
+        return self.embed(torch.cat([self.candidate(story_BMF), end_B1E], dim=1))
+
+    def forward(self, x_BKE: Tensor, place_BK: Tensor, candidates_BCE: Tensor) -> tuple[Tensor, Tensor]:
+        """s_Ot in parts, for K different x at once.
+
+        Args:
+            x_BKE: sums of the vectors of x.
+            place_BK: place of x in time: that of its last fact; anything above M for a question alone.
+            candidates_BCE: all C = M + 1 candidates, the oldest first.
+
+        Returns:
+            a (B, K, C) and r (B, K), with s_Ot(x, y, y') = a_y − a_y' + r where y is older than y', − r elsewhere.
+        """
+        e_BKE = self.embed(x_BKE)
+        x_older_BK, r_BK = (e_BKE @ self.time_2E.t()).unbind(2)
+        older_BKC = place_BK.unsqueeze(2) < torch.arange(candidates_BCE.shape[1], device=place_BK.device)
+        return e_BKE @ candidates_BCE.mT + x_older_BK.unsqueeze(2) * older_BKC, r_BK
+
+
+class MemNN(nn.Module):
+    """Chooses facts one after another, and then the answer.
+
+    o_1 = arg max s_Ot(x, m), o_2 = arg max s_Ot([x, m_o1], m) …, where the most preferred is found by a pass from the
+    oldest fact to the newest which keeps the winner of each comparison, until m_∅ is chosen; r = arg max s_R([x, m_o1,
+    …], w) over the answers. No fact is chosen twice.
+
+    Args:
+        ngrams: what the features of a sentence are.
+        answers: number of answers A; each is one feature, lists too.
+        width: n, of the embeddings.
+        hops: the most facts that are chosen.
+        nonlinear: see `Matching`.
+        margin: γ, by which a true fact or answer is to win.
+    """
+
+    def __init__(self, *, ngrams: NGrams, answers: int, width: int, hops: int, nonlinear: bool, margin: float) -> None:
+        super().__init__()
+        self.ngrams, self.hops, self.margin = ngrams, hops, margin
+        self._told = False
+        self.facts = FactMatching(features=ngrams.features, width=width, nonlinear=nonlinear)
+        self.response = Matching(features=ngrams.features, width=width, nonlinear=nonlinear)
+        self.answers_AE = nn.Parameter(torch.randn(answers, width) * DEVIATION)
+
+    def forward(self, story_BMW: Tensor, question_BW: Tensor) -> Tensor:
+        """(B, A) scores s_R of the answers to questions (B, W) on stories (B, M, W)."""
+        return self.read(story_BMW, question_BW)[0]
+
+    def read(self, story_BMW: Tensor, question_BW: Tensor) -> tuple[Tensor, Tensor]:
+        """The scores (B, A), and the facts that were chosen, (B, K, M): 1 for the one that hop k chose, 0 elsewhere.
+
+        Where fewer facts were chosen than for another question of the batch, the last one is there again.
+        """
+        with torch.autocast(story_BMW.device.type, enabled=False):  # what differs by a margin is near in bfloat16
+            return self._read(story_BMW, question_BW)
+
+    def _read(self, story_BMW: Tensor, question_BW: Tensor) -> tuple[Tensor, Tensor]:
+        story_BMF, question_BF = self._features(story_BMW, question_BW)
+        real_BM = story_BMF[..., 0] != 0
+        M = real_BM.shape[1]
+        number_M = torch.arange(M, device=real_BM.device)
+        candidates_BCE = self.facts.candidates(story_BMF)
+        x_BE, answer_x_BE = self.facts.question(question_BF), self.response.question(question_BF)
+        left_BM, goes_on_B = real_BM, real_BM[:, 0]
+        last_B, chosen = torch.full_like(question_BF[:, 0], M + 1), []
+        for hop in range(self.hops):
+            a, r = self.facts(x_BE.unsqueeze(1), last_B.unsqueeze(1), candidates_BCE)
+            may_end_B1 = torch.full_like(real_BM[:, :1], hop > 0)
+            winner_B = _tournament(a[:, 0], r[:, 0], torch.cat([left_BM, may_end_B1], dim=1))
+            goes_on_B = goes_on_B & (winner_B < M)
+            if hop and not goes_on_B.any():
+                break
+            last_B = winner_B.where(goes_on_B, last_B)
+            chosen.append(last_B)
+            left_BM = left_BM & (last_B.unsqueeze(1) != number_M)
+            fact_BF = _at(story_BMF, winner_B.clamp(max=M - 1).masked_fill(~goes_on_B, -1).unsqueeze(1))[:, 0]
+            x_BE = x_BE + self.facts.fact(fact_BF)
+            answer_x_BE = answer_x_BE + self.response.fact(fact_BF)
+        # A story without a sentence leaves the place that no fact has.
+        hops_BKM = (torch.stack(chosen, dim=1).unsqueeze(2) == number_M).to(x_BE.dtype)
+        return self._answer(answer_x_BE), hops_BKM[..., : story_BMW.shape[1]]
+
+    def learn(self, batch: Any, *, smoothing: float) -> tuple[Tensor, Tensor]:
+        """The margin ranking loss, a sum over questions whose answer is known, and the scores (B, A).
+
+        Every hop is given true facts, those of the hops before it, and the answer all of them: the scores are those of
+        a network that chose rightly. Which of the true facts comes first is not known: the true one of a hop is the
+        most preferred of those that are left, and m_∅ when none is. All false facts and answers count, where the paper
+        draws one of each.
+
+        Args:
+            batch: an `AnsweringBatch` with supporting facts.
+            smoothing: nothing is smoothed, as there is no distribution.
+
+        Raises:
+            UserError: neither this batch nor one before has supporting facts.
+        """
+        self._told = self._told or bool((batch.supports >= 0).any())
+        if not self._told:
+            raise UserError(
+                "model=memnn learns which sentences an answer follows from, and the data does not say",
+                "Choose data with supporting sentences, or model=memn2n, which finds them itself.",
+            )
+        with torch.autocast(batch.story.device.type, enabled=False):
+            story_BMF, question_BF = self._features(batch.story, batch.question)
+            loss_B, chosen_BK = self._fact_loss(story_BMF, question_BF, batch.supports)
+            facts_BE = self.response.fact(_at(story_BMF, chosen_BK)).sum(1)
+            scores_BA = self._answer(self.response.question(question_BF) + facts_BE)
+            answers_B1 = batch.answers.clamp(min=0).unsqueeze(1)
+            short_BA = F.relu(self.margin - scores_BA.gather(1, answers_B1) + scores_BA)
+            loss_B = loss_B + short_BA.scatter(1, answers_B1, 0.0).sum(1)
+        return (loss_B * (batch.answers >= 0)).sum(), scores_BA
+
+    def _fact_loss(self, story_BMF: Tensor, question_BF: Tensor, supports_BK: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,): Σ_f̄ max(0, γ − s_Ot(x, m_o, f̄)) over the hops and their false facts; (B, K) true facts, -1 at m_∅."""
+        real_BC = F.pad(story_BMF[..., 0] != 0, (0, 1), value=True)
+        number_C = torch.arange(real_BC.shape[1], device=real_BC.device)
+        M = int(number_C[-1])
+        left_BC = (supports_BK.unsqueeze(2) == number_C).any(1)
+        candidates_BCE, x_BE = self.facts.candidates(story_BMF), self.facts.question(question_BF)
+        place_B, asked_B = torch.full_like(question_BF[:, 0], M + 1), left_BC.any(1)
+        loss_B, chosen = x_BE.new_zeros(len(x_BE)), []
+        for hop in range(min(self.hops, supports_BK.shape[1] + 1)):
+            a_BC, r_B = (part[:, 0] for part in self.facts(x_BE.unsqueeze(1), place_B.unsqueeze(1), candidates_BCE))
+            is_left_B = left_BC.any(1)
+            true_B = _tournament(a_BC.detach(), r_B.detach(), left_BC).masked_fill(~is_left_B, M)
+            true_B1 = true_B.unsqueeze(1)
+            false_BC = real_BC & ~left_BC & asked_B.unsqueeze(1) & (number_C != true_B1)
+            if hop == 0:  # one fact at least
+                false_BC[:, M] = False
+            r_BC = r_B.unsqueeze(1) * (number_C - true_B1).sign()
+            loss_B = loss_B + (F.relu(self.margin - a_BC.gather(1, true_B1) + a_BC - r_BC) * false_BC).sum(1)
+            chosen.append(true_B.masked_fill(~is_left_B, -1))
+            x_BE = x_BE + self.facts.fact(_at(story_BMF, chosen[-1].unsqueeze(1)))[:, 0]
+            other_BC = number_C != true_B1
+            left_BC, real_BC = left_BC & other_BC, real_BC & (other_BC | (number_C == M))
+            place_B, asked_B = true_B, is_left_B
+        return loss_B, torch.stack(chosen, dim=1)
+
+    def _features(self, story_BMW: Tensor, question_BW: Tensor) -> tuple[Tensor, Tensor]:
+        """Of stories, of one sentence at least, which may be empty, and of questions."""
+        if story_BMW.shape[1] == 0:
+            story_BMW = F.pad(story_BMW, (0, 0, 0, 1))
+        return self.ngrams(story_BMW), self.ngrams(question_BW)
+
+    def _answer(self, x_BE: Tensor) -> Tensor:
+        return self.response.embed(x_BE) @ self.response.embed(self.answers_AE).t()
+
+
+def _at(story_BMF: Tensor, places_BK: Tensor) -> Tensor:
+    """(B, K, F) features of the sentences at some places; none (0) at place -1."""
+    index_BKF = places_BK.clamp(min=0).unsqueeze(2).expand(-1, -1, story_BMF.shape[2])
+    return story_BMF.gather(1, index_BKF).masked_fill(places_BK.unsqueeze(2) < 0, 0)
+
+
+def _tournament(a_BC: Tensor, r_B: Tensor, may_BC: Tensor) -> Tensor:
+    """(B,): the winners of passes from the oldest candidate that may win to the newest; 0 where none may."""
+    winner_B, best_B = torch.zeros_like(r_B, dtype=torch.long), torch.full_like(r_B, -torch.inf)
+    challengers = zip(a_BC.unbind(1), (a_BC + r_B.unsqueeze(1)).unbind(1), may_BC.unbind(1), strict=True)
+    for number, (a_B, to_beat_B, may_B) in enumerate(challengers):
+        wins_B = may_B & (a_B > best_B)
+        winner_B = winner_B.masked_fill(wins_B, number)
+        best_B = to_beat_B.where(wins_B, best_B)
+    return winner_B

@@ -1,0 +1,44 @@
+"""Memory networks with strong supervision (Weston 2014, arXiv:1410.3916; on bAbI Weston 2015, arXiv:1502.05698)."""
+
+from seqtrain.config.types import Positive, PositiveFloat
+from seqtrain.layers.memnn import MemNN as Network
+from seqtrain.layers.memnn import NGrams
+from seqtrain.models.base import SequenceModel
+from seqtrain.tasks.answering import Answering
+
+
+class MemNN(SequenceModel):
+    """Chooses the sentences that an answer follows from, one after another, and is told in training which they are.
+
+    Args:
+        task: what the network is built for.
+        embedding: width of the embeddings.
+        hops: the most sentences that are chosen; it may end before.
+        ngrams: words of the longest N-gram that is a feature; with 1 a sentence is a bag of words.
+        buckets: how many different N-grams of two words and more there are; those that share one are one feature.
+        nonlinear: whether the embedding of a sentence is a network of two layers instead of a sum.
+        margin: by which true sentences and answers are to win over false ones.
+    """
+
+    tasks = ("answering",)
+
+    def __init__(
+        self,
+        *,
+        task: Answering,
+        embedding: Positive = 50,
+        hops: Positive = 10,
+        ngrams: Positive = 3,
+        buckets: Positive = 4096,
+        nonlinear: bool = True,
+        margin: PositiveFloat = 0.1,
+    ) -> None:
+        super().__init__(task=task)
+        self.network = Network(
+            ngrams=NGrams(vocabulary=task.vocabulary, longest=ngrams, buckets=buckets),
+            answers=len(task.answers),
+            width=embedding,
+            hops=hops,
+            nonlinear=nonlinear,
+            margin=margin,
+        )

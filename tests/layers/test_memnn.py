@@ -1,0 +1,169 @@
+"""Memory networks with strong supervision against NumPy, one comparison of the papers' equations at a time."""
+
+import numpy as np
+import pytest
+import torch
+
+from seqtrain.errors import UserError
+from seqtrain.layers.memnn import MemNN, NGrams
+from seqtrain.tasks.answering import AnsweringBatch
+
+STORY = [[2, 3], [4, 3, 5], [2, 6], [4, 5]]
+QUESTION = [7, 3]
+MARGIN = 0.3
+
+
+class ByHand:
+    """One question on one story; sums of word vectors, no N-grams."""
+
+    def __init__(self, network: MemNN) -> None:
+        self.w = {name: p.detach().double().numpy() for name, p in network.named_parameters()}
+
+    def embed(self, part: str, u: np.ndarray) -> np.ndarray:
+        mix = self.w.get(f"{part}.mix.weight")
+        return u if mix is None else np.tanh(mix @ np.tanh(u))
+
+    def bag(self, table: str, words: list[int]) -> np.ndarray:
+        return self.w[f"{table}.table.weight"][words].sum(0)
+
+    def x(self, part: str, chosen: list[int]) -> np.ndarray:
+        facts = sum(self.bag(f"{part}.fact", STORY[i]) for i in chosen)
+        return self.embed(part, self.bag(f"{part}.question", QUESTION) + facts)
+
+    def prefers(self, chosen: list[int], y: int, other: int) -> float:
+        """s_Ot(x, y, y'): M is the fact that ends the choice, the youngest."""
+        M = len(STORY)
+        vectors = [
+            self.embed("facts", self.w["facts.end_E"] if i == M else self.bag("facts.candidate", STORY[i]))
+            for i in (y, other)
+        ]
+        age = chosen[-1] if chosen else np.inf
+        time = np.array([float(age < y) - float(age < other), float(y < other) - float(other < y)])
+        return float(self.x("facts", chosen) @ (vectors[0] - vectors[1] + time @ self.w["facts.time_2E"]))
+
+    def scores(self, chosen: list[int]) -> np.ndarray:
+        answers = [self.embed("response", vector) for vector in self.w["answers_AE"]]
+        return np.array([self.x("response", chosen) @ vector for vector in answers])
+
+    def chosen(self, hops: int) -> list[int]:
+        found: list[int] = []
+        for hop in range(hops):
+            winner, *rest = (i for i in range(len(STORY) + bool(hop)) if i not in found)
+            for i in rest:
+                if self.prefers(found, i, winner) > 0:
+                    winner = i
+            if winner == len(STORY):
+                break
+            found.append(winner)
+        return found
+
+    def loss(self, supports: list[int], answer: int, hops: int) -> float:
+        loss, left = 0.0, list(supports)
+        given: list[int] = []
+        for hop in range(min(hops, len(supports) + 1)):
+            true = len(STORY)
+            for i in sorted(left):
+                if true == len(STORY) or self.prefers(given, i, true) > 0:
+                    true = i
+            for false in range(len(STORY) + bool(hop)):
+                if false not in (true, *left, *given):
+                    loss += max(0.0, MARGIN - self.prefers(given, true, false))
+            if left:
+                left.remove(true)
+                given.append(true)
+        s = self.scores(given)
+        return loss + sum(max(0.0, MARGIN - s[answer] + s[r]) for r in range(len(s)) if r != answer)
+
+
+def network(*, longest: int = 1, hops: int = 4, nonlinear: bool = True, seed: int = 0) -> MemNN:
+    torch.manual_seed(seed)
+    ngrams = NGrams(vocabulary=8, longest=longest, buckets=64)
+    made = MemNN(ngrams=ngrams, answers=3, width=5, hops=hops, nonlinear=nonlinear, margin=MARGIN)
+    for parameter in made.parameters():
+        parameter.data *= 6.0
+    return made
+
+
+def batch(supports: list[int], *, answer: int = 1, rows: int = 1) -> AnsweringBatch:
+    """The story behind which are empty slots and empty places."""
+    story = torch.zeros(rows, 6, 5, dtype=torch.long)
+    for i, sentence in enumerate(STORY):
+        story[:, i, : len(sentence)] = torch.tensor(sentence)
+    question = torch.tensor([[*QUESTION, 0]]).repeat(rows, 1)
+    return AnsweringBatch(
+        torch.arange(rows), story, question, torch.tensor([answer] * rows), torch.tensor([[*supports, -1]] * rows)
+    )
+
+
+@pytest.mark.parametrize("nonlinear", [False, True])
+@torch.no_grad()
+def test_facts_and_answers_are_chosen_as_in_the_paper(nonlinear: bool) -> None:
+    numbers = set()
+    for seed in range(12):
+        net, asked = network(nonlinear=nonlinear, seed=seed), batch([])
+        scores_BA, hops_BKM = net.read(asked.story, asked.question)
+        by_hand = ByHand(net)
+        chosen = by_hand.chosen(net.hops)
+        assert hops_BKM[0].argmax(1).tolist() == chosen
+        assert hops_BKM.sum(2).eq(1).all()
+        np.testing.assert_allclose(scores_BA[0], by_hand.scores(chosen), rtol=1e-4, atol=1e-5)
+        numbers.add(len(chosen))
+    assert len(numbers) > 1  # the number of hops is the network's choice
+
+
+@pytest.mark.parametrize("nonlinear", [False, True])
+@pytest.mark.parametrize(("supports", "hops"), [([2], 4), ([3, 0], 4), ([1, 3], 2), ([0, 2, 1], 2)])
+def test_loss_is_the_margin_ranking_loss(supports: list[int], hops: int, nonlinear: bool) -> None:
+    net = network(hops=hops, nonlinear=nonlinear)
+    loss, scores_BA = net.learn(batch(supports, rows=2), smoothing=0.0)
+    by_hand = ByHand(net)
+    assert loss.item() == pytest.approx(2 * by_hand.loss(supports, 1, hops), rel=1e-4)
+    if len(supports) <= hops:
+        np.testing.assert_allclose(scores_BA[0].detach(), by_hand.scores(supports), rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_not_known_is_not_learnt() -> None:
+    net = network()
+    known, unknown = batch([2]), batch([2], answer=-1)
+    assert net.learn(unknown, smoothing=0.0)[0] == 0
+    net.learn(known, smoothing=0.0)[0].backward()
+    for table in (net.facts.question, net.facts.fact, net.facts.candidate, net.response.fact):
+        gradient = table.table.weight.grad
+        assert gradient is not None
+        assert gradient[0].eq(0).all()
+
+
+def test_supporting_facts_are_needed() -> None:
+    net, without = network(), batch([], answer=0)
+    with pytest.raises(UserError, match="which sentences an answer follows from"):
+        net.learn(without, smoothing=0.0)
+    net.learn(batch([1]), smoothing=0.0)
+    # All of this batch's were cut off: the answer is learnt.
+    assert net.learn(without, smoothing=0.0)[0].item() == pytest.approx(ByHand(net).loss([], 0, 0), rel=1e-4)
+
+
+@torch.no_grad()
+def test_neither_padding_nor_neighbours_change_anything() -> None:
+    net, asked = network(longest=3), batch([], rows=3)
+    asked.story[1, 2:], asked.story[2] = 0, 0
+    asked.question[1, 1:] = 0
+    scores_BA, hops_BKM = net.read(asked.story, asked.question)
+    for row, sentences in enumerate([4, 2, 0]):
+        alone, hops = net.read(asked.story[row : row + 1, :sentences, :3], asked.question[row : row + 1, : 2 - row % 2])
+        torch.testing.assert_close(alone[0], scores_BA[row])
+        assert hops.shape[2] == sentences
+        if sentences:
+            assert hops[0].argmax(1).unique().tolist() == hops_BKM[row].argmax(1).unique().tolist()
+        assert hops_BKM[row].sum(1).eq(float(sentences > 0)).all()
+
+
+def test_ngrams_are_words_and_pairs_and_triples_in_their_order() -> None:
+    ngrams = NGrams(vocabulary=8, longest=3, buckets=4096)
+    (one, other, short), F = ngrams(torch.tensor([[2, 3, 4, 0], [3, 2, 4, 0], [2, 3, 0, 0]])).tolist(), 4 + 3 + 2
+    assert len(one) == F
+    assert ngrams.features == 8 + 4096
+    assert one[:4] == [2, 3, 4, 0]
+    assert [i for i in short if i] == [2, 3, one[4]]  # the pair (2, 3) is what it is in any sentence
+    assert set(one[4:6]) & set(other[4:6]) == set()
+    assert sum(i > 0 for i in one) == 3 + 2 + 1
+    assert max(one) < ngrams.features
