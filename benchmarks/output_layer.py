@@ -5,6 +5,7 @@ python -m benchmarks.output_layer
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ SIZES = [(4096, 256, 10_000), (4096, 256, 8_000), (4096, 128, 8_000)]
 SMOOTHING = 0.1
 
 
-def steps(rows: int, width: int, vocabulary: int):
+def steps(rows: int, width: int, vocabulary: int) -> dict[str, Callable[[], object]]:
     """The two ways as functions that take one step forward and back."""
     torch.manual_seed(0)
     layer = OutputLayer(inputs=width, vocabulary=vocabulary)

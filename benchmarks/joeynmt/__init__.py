@@ -1,0 +1,1 @@
+"""Training and decoding side by side with JoeyNMT."""
