@@ -22,6 +22,7 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
 PAIRS = "data.size=48 data.val_size=6 data.test_size=6"
 TINY = "model.hidden=8 model.embedding=8 trainer.max_epochs=1 scheduler=constant decoding.max_length=8"
+STORIES = "model.embedding=8 model.restarts=1 model.linear_epochs=0 trainer.max_epochs=1"
 SMALL = {
     "python -m seqtrain": f"{PAIRS} {TINY} trainer.log_every_n_steps=1 hydra.run.dir=RUN",
     "python -m seqtrain model=gru data=multi30k data.root=PATH": f"{TINY} logger=none",
@@ -33,6 +34,8 @@ SMALL = {
     "python -m seqtrain -m seed=1,2,3 group=seeds": f"{PAIRS} {TINY} logger=none",
     "python -m seqtrain compare RUN RUN2": "",
     "python -m seqtrain data=brackets model.reset=after optimizer.lr=5e-4": f"{PAIRS} {TINY} logger=none",
+    "python -m seqtrain model=memn2n data=babi_sim hydra.run.dir=STORIES": f"{PAIRS} {STORIES} logger=none",
+    r'printf "Ada ran to the attic.\nWhere is Ada?\n" | python -m seqtrain answer run=STORIES': "",
     "python -m seqtrain --cfg job data=multi30k": "",
     "python -m seqtrain logger=none": f"{PAIRS} {TINY}",
 }

@@ -15,7 +15,7 @@ from seqtrain.callbacks.showing import log_pictures
 from seqtrain.config.types import Positive
 from seqtrain.decoding.settings import Decoding
 from seqtrain.runs.figures import save
-from seqtrain.tasks.answering import AnsweringBatch
+from seqtrain.tasks.answering import AnsweringBatch, most_probable
 from seqtrain.tasks.base import Batch
 from seqtrain.tasks.translation import BOS, EOS, TranslationBatch
 
@@ -169,8 +169,8 @@ def answer_maps(network: Any, batch: AnsweringBatch, data: Any) -> dict[int, Map
         batch: questions with their stories.
         data: has `words`, by their ids, and `task` with `answers`.
     """
-    logits_BA, hops_BKM = network.read(batch.story, batch.question)
-    probability_B, best_B = logits_BA.float().softmax(1).max(1)
+    probability_B, best_B, hops_BKM = most_probable(network, batch.story, batch.question)
+    assert hops_BKM is not None
     words, answers = data.words, data.task.answers
 
     def text(ids: torch.Tensor) -> str:
@@ -182,7 +182,7 @@ def answer_maps(network: Any, batch: AnsweringBatch, data: Any) -> dict[int, Map
         story = [f"{'• ' if m in supports else ''}{text(ids)}" for m, ids in enumerate(batch.story[row]) if ids.any()]
         given, known = answers[int(best_B[row])], "" if right < 0 else answers[right]
         found[index] = Map(
-            weights=hops_BKM[row, :, : len(story)].float().T.unsqueeze(0).cpu().numpy(),
+            weights=hops_BKM[row, :, : len(story)].T.unsqueeze(0).cpu().numpy(),
             source=[f"hop {k}" for k in range(1, hops_BKM.shape[1] + 1)],
             target=story,
             about=f"{text(batch.question[row])}? {given} ({float(probability_B[row]):.2f})"

@@ -102,7 +102,9 @@ class Reading:
         if not text:
             self._story, self._number = [], 0
             return (), None
-        numbered = re.match(r"(\d+)\s+(?=\S)", text, re.ASCII)
+        numbered = re.match(r"(\d{1,9})\s+(?=\S)", text, re.ASCII)
+        if numbered and not self._number:
+            self._begin_at(int(numbered[1]) - 1)
         # Other numbers than the next one are part of a sentence.
         if numbered and int(numbered[1]) in (1, self._number + 1):
             self._number, text = int(numbered[1]), text[numbered.end() :]
@@ -121,6 +123,11 @@ class Reading:
         expected = behind[0].strip() if behind else ""
         return words, Question(tuple(self._story), words, expected, line=self.line)
 
+    def _begin_at(self, number: int) -> None:
+        """Takes `number` off the story's only sentence: the next line's number shows that it was one of a line."""
+        if len(self._story) == 1 and len(self._story[0]) > 1 and self._story[0][0] == str(number):
+            self._number, self._story = number, [self._story[0][1:]]
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -132,6 +139,7 @@ class Answer:
         answer: the most probable one.
         probability: of it.
         hops: of every hop the weight of every sentence; empty where the model does not attend to sentences.
+        right: whether it is the one that the text gives; None where the text gives none.
     """
 
     question: Question
@@ -139,6 +147,7 @@ class Answer:
     answer: str
     probability: float
     hops: list[list[float]]
+    right: bool | None = None
 
     def as_json(self) -> str:
         """An object in one line."""
@@ -150,23 +159,22 @@ class Answer:
             "story": [" ".join(sentence) for sentence in self.story],
             "hops": [[round(weight, 4) for weight in hop] for hop in self.hops],
         }
-        expected = {"expected": self.question.answer} if self.question.answer else {}
-        return json.dumps(found | expected, ensure_ascii=False)
+        if self.right is not None:
+            found |= {"expected": self.question.answer, "right": self.right}
+        return json.dumps(found, ensure_ascii=False)
 
     def as_text(self, *, colours: bool = False) -> str:
         """The question and the answer in a line and, below it, a table of sentences by hops."""
-        expected = self.question.answer
-        right = not expected or self.answer in (answer_of(expected, 0), answer_of(expected, LISTS))
         said = _coloured(self.answer, "1" if colours else "")
         rows = [
             f"{' '.join(self.question.question)}? {said} ({self.probability:.2f})"
-            + ("" if right else f"; the text says {expected}")
+            + (f"; the text says {self.question.answer}" if self.right is False else "")
         ]
         if not self.hops:
             return rows[0]
         rows.append("".join(f"  hop {k}" for k in range(1, len(self.hops) + 1)))
-        hidden = 0
-        for place, (sentence, *weights) in enumerate(zip(self.story, *self.hops, strict=True), 1):
+        hidden, first = 0, len(self.question.story) - len(self.story) + 1
+        for place, (sentence, *weights) in enumerate(zip(self.story, *self.hops, strict=True), first):
             if max(map(abs, weights)) < LEAST:
                 hidden += 1
                 continue
@@ -194,11 +202,19 @@ class Asking:
         self._cut = False
 
     def all(self, lines: Iterable[str]) -> Iterator[str]:
-        """The answers to all questions of a text."""
+        """The answers to all questions of a text.
+
+        Raises:
+            UserError: there is none, or a line cannot be read or answered.
+        """
+        asked = False
         for line in lines:
             answer = self.hear(line)
             if answer is not None:
+                asked = True
                 yield answer
+        if not asked:
+            raise UserError(f"{self._reading.name}: no question; a line that asks ends in ?")
 
     def hear(self, line: str) -> str | None:
         """The answer to a line that asks, None to another."""
@@ -213,7 +229,10 @@ class Asking:
         if len(question.story) > limit and not self._cut:
             self._say(f"the story has {len(question.story)} sentences; the last {limit} are read, here and below")
             self._cut = True
-        answer = ask(self._loaded, question)
+        try:
+            answer = ask(self._loaded, question)
+        except UserError as error:
+            raise UserError(f"{self._reading.name}, line {question.line}: {error}") from error
         return answer.as_json() if self._as_json else answer.as_text(colours=self._colours)
 
     def _say(self, message: str) -> None:
@@ -224,17 +243,21 @@ def ask(loaded: "Loaded", question: Question) -> Answer:
     """What a run's model says to a question; of a story that is too long it reads the last sentences."""
     import torch
 
-    network, data = loaded.model.network, loaded.data
+    from seqtrain.tasks.answering import most_probable
+
+    data = loaded.data
     batch = data.batch([question]).to(loaded.model.device)
     story = question.story[-data.sentences :]
     with torch.inference_mode():
-        if hasattr(network, "read"):
-            logits_BA, hops_BKM = network.read(batch.story, batch.question)
-            hops = hops_BKM[0, :, : len(story)].float().tolist()
-        else:
-            logits_BA, hops = network(batch.story, batch.question), []
-        probability, best = logits_BA[0].float().softmax(0).max(0)
-    return Answer(question, story, data.task.answers[int(best)], float(probability), hops)
+        probability_B, best_B, hops_BKM = most_probable(loaded.model.network, batch.story, batch.question)
+    hops = [] if hops_BKM is None else hops_BKM[0, :, : len(story)].tolist()
+    answers = data.task.answers
+    answer, right = answers[int(best_B)], None
+    if question.answer:
+        expected = answer_of(question.answer, 0)
+        # What is no class as it stands may be a list, whose classes are sorted; a path is one as it stands.
+        right = answer == (expected if expected in answers else answer_of(question.answer, LISTS))
+    return Answer(question, story, answer, float(probability_B), hops, right)
 
 
 def _coloured(text: str, code: str) -> str:

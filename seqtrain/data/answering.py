@@ -173,6 +173,10 @@ class AnsweringData(SequenceData):
         found = {"sentences": stories.sentences}
         return found | ({"task": stories.tasks} if len(np.unique(stories.tasks)) > 1 else {})
 
+    def supported(self, split: str) -> bool:
+        """Whether any question of a split says which of its sentences the answer follows from."""
+        return self._stories[split].supported
+
     def sampler(self, split: str, *, shuffle: bool, rank: int, world_size: int) -> QuestionSampler:
         """The order of a split's batches; see `SequenceData.sampler`."""
         return QuestionSampler(
@@ -258,6 +262,11 @@ def _held_out(questions: Sequence[Question]) -> tuple[list[Question], list[Quest
     held: list[Question] = []
     for own in _by_task(questions).values():
         size = max(1, len(own) // HELD_OUT)
+        if len(own) == size:
+            raise UserError(
+                f"there is one training question of task {own[0].task}: none is left to validate on",
+                "Give more, or data with a validation split.",
+            )
         kept += own[:-size]
         held += own[-size:]
     return kept, held

@@ -51,6 +51,11 @@ class Stories:
         return self._widths[self._places].sum(1) + self._widths[self._asked]
 
     @property
+    def supported(self) -> bool:
+        """Whether there is a supporting sentence."""
+        return bool(self._supported.any())
+
+    @property
     def digest(self) -> str:
         """sha256 (hex) of what was asked, whatever ids it has."""
         texts = (json.dumps(part).encode() for part in (self._sentences, self._given))

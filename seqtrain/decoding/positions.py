@@ -90,31 +90,38 @@ def _end(text: str, fits: Callable[[str], bool]) -> int:
 
 
 def check_data(data: Any, network: Any, splits: Sequence[str]) -> None:
-    """Refuses sentence pairs that are longer than a network's positions, before anything is computed.
+    """Refuses examples that are longer than a network's positions, before anything is computed.
 
     Args:
-        data: a data module; what is not for translation is passed over.
+        data: a data module; what is neither for translation nor for answering is passed over.
         network: any; one without `max_positions` takes everything.
         splits: train, val, test.
 
     Raises:
-        UserError: how many pairs are too long, the longest of them, and which settings help.
+        UserError: how many examples are too long, the longest of them, and which settings help.
     """
     limit = positions(network)
-    if limit is None or data.task.name != "translation":
+    if limit is None or data.task.name not in ("translation", "answering"):
         return
+    answers = data.task.name == "answering"
+    marks = network.MARKS if answers else 0
     for split in splits:
         data.setup(STAGES[split])
-    found = list(_too_long(data, limit, splits))
+    found = list(_too_long(data, limit - marks, splits))
     if not found:
         return
-    counts = ", ".join(f"{count} of {size:,} {SPLITS[split]} pairs" for split, count, size, _ in found)
+    examples = "questions with their stories" if answers else "pairs"
+    counts = ", ".join(f"{count} of {size:,} {SPLITS[split]} {examples}" for split, count, size, _ in found)
     longest = max(length for *_, length in found)
+    if answers:
+        length = f"{longest} words, and there are {marks} marks"
+        way = "with a smaller data.sentences fewer sentences, the last ones, are kept"
+    else:
+        length = f"{longest} tokens on a side, its end included"
+        way = f"data.max_length={limit - 1} leaves out what is longer, of the training pairs only"
     raise UserError(
-        f"{counts} are longer than the {limit} positions of the model (the longest has {longest} tokens on a side, its "
-        "end included)",
-        f"A model that is trained with model.max_positions={longest} takes them all; data.max_length={limit - 1} leaves"
-        " out what is longer, of the training pairs only.",
+        f"{counts} are longer than the {limit} positions of the model (the longest has {length})",
+        f"A model that is trained with model.max_positions={longest + marks} takes them all; {way}.",
     )
 
 

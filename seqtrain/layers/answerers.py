@@ -1,21 +1,20 @@
 """Networks that read a story word by word and answer a question about it with a class."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqtrain.errors import UserError
 from seqtrain.layers.dropout import Dropout
 from seqtrain.layers.embedding import embedding as make_embedding
+from seqtrain.layers.ngrams import hashed
 from seqtrain.layers.output import OutputLayer
 from seqtrain.layers.readers import OnRecurrent, in_a_row
 from seqtrain.layers.recurrent import Recurrent
 from seqtrain.layers.source_attention import SourceAttention
 from seqtrain.layers.transformer import Encoder
-
-PRIME = 2**31 - 1
-FACTOR = 1_000_003
 
 
 class AttentiveReader(nn.Module):
@@ -86,15 +85,16 @@ class AttentiveReader(nn.Module):
 
     def recurrent_blocks(self) -> Iterator[tuple[str, Tensor]]:
         """Every recurrent matrix as a named (H, H) view."""
-        for name, reader in (("story", self.story), ("question", self.question)):
-            for block, matrix in reader.recurrent_blocks():
-                yield f"{name}.{block}", matrix
+        return self._named(OnRecurrent.recurrent_blocks)
 
     def forget_biases(self) -> Iterator[tuple[str, Tensor]]:
         """Every forget gate's bias as a named (H,) view."""
-        for name, reader in (("story", self.story), ("question", self.question)):
-            for block, bias in reader.forget_biases():
-                yield f"{name}.{block}", bias
+        return self._named(OnRecurrent.forget_biases)
+
+    def _named(self, views: Callable[[OnRecurrent], Iterator[tuple[str, Tensor]]]) -> Iterator[tuple[str, Tensor]]:
+        for reader in ("story", "question"):
+            for name, view in views(getattr(self, reader)):
+                yield f"{reader}.{name}", view
 
 
 class TransformerReader(nn.Module):
@@ -106,23 +106,38 @@ class TransformerReader(nn.Module):
     Args:
         encoder: its table has `MARKS` vectors more than there are words.
         answers: number of answers A.
+        max_positions: words of a question and its story, marks included, that there can be, where there is a limit:
+            then it is an attribute, too.
     """
 
     MARKS = 2
 
-    def __init__(self, *, encoder: Encoder, answers: int) -> None:
+    def __init__(self, *, encoder: Encoder, answers: int, max_positions: int | None = None) -> None:
         super().__init__()
         self.encoder = encoder
+        if max_positions is not None:
+            self.max_positions = max_positions
         table = encoder.embedded.table
         self.first, self.between = table.num_embeddings - 2, table.num_embeddings - 1
         self.output = OutputLayer(inputs=table.embedding_dim, vocabulary=answers)
 
     def forward(self, story_BMW: Tensor, question_BW: Tensor) -> Tensor:
-        """(B, A) logits of stories (B, M, W) with questions (B, W), padded with 0."""
+        """(B, A) logits of stories (B, M, W) with questions (B, W), padded with 0.
+
+        Raises:
+            UserError: a question and its story have more words than there are positions for.
+        """
         first_B1, between_B1 = (
             question_BW.new_full((len(question_BW), 1), mark) for mark in (self.first, self.between)
         )
         words_BT, lengths_B, _ = in_a_row(torch.cat([first_B1, question_BW, between_B1, story_BMW.flatten(1)], dim=1))
+        limit, T = getattr(self, "max_positions", None), words_BT.shape[1]
+        if limit is not None and limit < T:
+            raise UserError(
+                f"the question and its story have {T - self.MARKS} words; with {self.MARKS} marks these are more than "
+                f"the {limit} positions of the model",
+                f"Tell a shorter story, or train with model.max_positions={T} or smaller data.sentences.",
+            )
         memory = self.encoder(words_BT, lengths_B)
         return self.output(memory.packing.unpack(memory.states)[:, 0])
 
@@ -132,12 +147,8 @@ class NGramClassifier(nn.Module):
 
     The bag holds the n-grams of n ≤ N words of all sentences that share a word with the question, and apart from them
     those of the question. Each has a row of weights, a weight an answer: the logits are the sum of the rows and a
-    bias. Rows are found by a hash: with k counting the kinds of n-grams from 1, those of the story before those of the
-    question,
-
-        h_0 = k F,  h_i = (h_{i−1} F + w_i) mod P,  row = h_n mod buckets + 1
-
-    with F = 1,000,003 and P = 2³¹ − 1. N-grams may share a row; few do where there are many more rows than n-grams.
+    bias. Rows are found by a hash (`hashed`); k counts the kinds of n-grams from 1, the story's before the question's.
+    N-grams may share a row; few do where there are many more rows than n-grams.
 
     Args:
         vocabulary: number of words.
@@ -169,9 +180,4 @@ class NGramClassifier(nn.Module):
     def _hashed(self, words_BMW: Tensor, kinds: int) -> Iterator[Tensor]:
         """(B, M · ·) rows of the n-grams of sentences, one n after the other; so many kinds are told apart already."""
         for n in range(1, min(self.n, words_BMW.shape[2]) + 1):
-            windows = words_BMW.unfold(2, n, 1)
-            hashed = torch.full_like(windows[..., 0], (kinds + n) * FACTOR)
-            for i in range(n):
-                hashed = (hashed * FACTOR + windows[..., i]) % PRIME
-            # Padding stands behind: an n-gram is one if its last word is.
-            yield torch.where(windows[..., -1] != 0, hashed % self.buckets + 1, 0).flatten(1)
+            yield hashed(words_BMW, n=n, kind=kinds + n, buckets=self.buckets).flatten(1)

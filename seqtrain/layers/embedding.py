@@ -1,6 +1,7 @@
 """Token embeddings."""
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 def embedding(vocabulary: int, width: int, *, deviation: float | None = None) -> nn.Embedding:
@@ -13,3 +14,9 @@ def embedding(vocabulary: int, width: int, *, deviation: float | None = None) ->
     nn.init.normal_(table.weight, std=width**-0.5 if deviation is None else deviation)
     table.weight.data[0] = 0.0
     return table
+
+
+def summed(ids_XF: Tensor, table_VE: Tensor) -> Tensor:
+    """(…, E) sums of the table's rows of ids (…, F); row 0, that of padding, counts nothing, nor learns."""
+    flat_NE = F.embedding_bag(ids_XF.flatten(0, -2), table_VE, mode="sum", padding_idx=0)
+    return flat_NE.view(*ids_XF.shape[:-1], table_VE.shape[1])

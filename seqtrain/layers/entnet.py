@@ -7,18 +7,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from seqtrain.layers.embedding import embedding
+from seqtrain.layers.embedding import embedding, summed
 
 DEVIATION = 0.1
-"""Of the start of all matrices."""
+"""Of the start of all matrices, and of the masks of stories."""
 SMALLEST = 1e-12
 """The norm that a memory is divided by at least."""
 
 
 class Masked(nn.Module):
     """The input encoder s = Σ_i f_i ⊙ e_i: a sum of word vectors, each multiplied by the mask of its place.
-
-    Masks start as ones: a bag of words.
 
     Args:
         places: number of masks; words further back have the last one.
@@ -27,17 +25,16 @@ class Masked(nn.Module):
 
     def __init__(self, *, places: int, width: int) -> None:
         super().__init__()
-        self.mask = nn.Parameter(torch.ones(places, width))
+        self.mask = nn.Parameter(torch.ones(places, width))  # a bag of words at first
 
     def forward(self, table_VE: Tensor, words_XW: Tensor) -> Tensor:
         """(…, E) of sentences (…, W); padding (id 0) has the vector zero."""
-        (V, E), W = table_VE.shape, words_XW.shape[-1]
+        V, W = len(table_VE), words_XW.shape[-1]
         place_W = torch.arange(W, device=words_XW.device)
         mask_WE = self.mask[place_W.clamp(max=len(self.mask) - 1)]
         # A batch has more words than there are pairs of a place and a word: their products are made once.
         product_NE = (mask_WE.unsqueeze(1) * table_VE).flatten(0, 1)
-        pairs_XW = (words_XW + V * place_W).masked_fill(words_XW == 0, 0).flatten(0, -2)
-        return F.embedding_bag(pairs_XW, product_NE, mode="sum", padding_idx=0).view(*words_XW.shape[:-1], E)
+        return summed((words_XW + V * place_W).masked_fill(words_XW == 0, 0), product_NE)
 
 
 class EntityMemory(nn.Module):
@@ -82,6 +79,7 @@ class EntityMemory(nn.Module):
                 self.U_EE,
                 self.slope_E,
                 [count for count in counts if count],
+                torch.is_grad_enabled(),
             )
         return h_BJE[torch.argsort(order_B)]
 
@@ -100,6 +98,7 @@ class Reading(torch.autograd.Function):
         U_EE: Tensor,
         slope_E: Tensor,
         counts: list[int],
+        learns: bool,
     ) -> Tensor:
         """(B, J, E) memories after all sentences.
 
@@ -113,12 +112,17 @@ class Reading(torch.autograd.Function):
             U_EE: U.
             slope_E: slope of φ below 0.
             counts: how many stories have a first sentence, a second …
+            learns: whether there may be a backward pass, for which all of every step is kept.
         """
         B, (J, E) = s_MBE.shape[1], keys_JE.shape
         last_BJE = keys_JE.repeat(B, 1, 1)
         # h_j that a sentence finds: of all stories that have a first sentence, of those that have a second …
-        before = s_MBE.new_empty(sum(counts), J, E)
-        found = list(before.split(counts))
+        if learns:
+            before = s_MBE.new_empty(sum(counts), J, E)
+            found = list(before.split(counts))
+        else:  # what a sentence finds and what it leaves
+            before = s_MBE.new_empty(2, max(counts, default=0), J, E)
+            found = [before[t % 2, :n] for t, n in enumerate(counts)]
         steps: list[tuple[Tensor, ...]] = []
         for t, (n, rest) in enumerate(zip(counts, [*counts, 0][1:], strict=True)):
             p = found[t] if t else found[t].copy_(last_BJE[:n])
@@ -131,7 +135,8 @@ class Reading(torch.autograd.Function):
             if rest:
                 torch.div(v[:rest], norm[:rest], out=found[t + 1])
             torch.div(v[rest:], norm[rest:], out=last_BJE[rest:n])
-            steps.append((a, c, g, norm))
+            if learns:
+                steps.append((a, c, g, norm))
         ctx.counts = counts
         ctx.save_for_backward(s_MBE, U_EE, slope_E, before, last_BJE, *(kept for step in steps for kept in step))
         return last_BJE
@@ -139,7 +144,7 @@ class Reading(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_BJE: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of everything but the counts."""
+        """Gradients of all tensors."""
         s_MBE, U_EE, slope_E, before, last_BJE, *kept = ctx.saved_tensors
         counts, (B, J, E), M = ctx.counts, last_BJE.shape, len(s_MBE)
         da_all, dslope_E = torch.empty_like(before), torch.zeros_like(slope_E)
@@ -153,10 +158,10 @@ class Reading(torch.autograd.Function):
             p, da, s, (a, c, g, norm) = found[t], da_found[t], s_MBE[t, :n].unsqueeze(1), kept[4 * t : 4 * t + 4]
             dv = torch.addcmul(d, h, (h * d).sum(2, keepdim=True), value=-1.0).div_(norm)
             dz = (dv * c).sum(2, keepdim=True) * (g * (1 - g))
-            # The backward pass of `F.prelu`: both of its gradients in one pass, that of the slope not yet summed.
-            da_NE, each_NE = torch.ops.aten._prelu_kernel_backward((dv * g).view(-1, E), a, slope_E.view(1, E))
+            dc_NE = (dv * g).view(-1, E)
+            da_NE = torch.where(a > 0, dc_NE, dc_NE * slope_E)
             da.copy_(da_NE.view(n, J, E))
-            dslope_E += each_NE.sum(0)
+            dslope_E += dc_NE.mul_(a.clamp(max=0)).sum(0)
             dsw_MBJ[t, :n] = dz.squeeze(2)
             torch.sum(da, 1, out=dWs_MBE[t, :n])
             torch.bmm(dz.mT, p, out=ds_MBE[t, :n].unsqueeze(1))
@@ -164,7 +169,7 @@ class Reading(torch.autograd.Function):
             d.view(-1, E).addmm_(da_NE, U_EE)
         dkeys_JE = d.sum(0) + d_BJE[len(d) :].sum(0)  # a story without a sentence leaves the memories as they start
         dU_EE = da_all.view(-1, E).t() @ before.view(-1, E)
-        return ds_MBE, dWs_MBE, dsw_MBJ, dkeys_JE, da_all.sum(0), dU_EE, dslope_E, None
+        return ds_MBE, dWs_MBE, dsw_MBJ, dkeys_JE, da_all.sum(0), dU_EE, dslope_E, None, None
 
 
 class EntNet(nn.Module):
@@ -172,7 +177,7 @@ class EntNet(nn.Module):
 
         p = softmax(qᵀ h_j),  u = Σ_j p_j h_j,  y = R φ(q + H u)
 
-    The question q has masks of its own.
+    The question q has masks of its own. All masks start as ones, as in the paper.
 
     Args:
         vocabulary: number of words, padding (id 0) included.

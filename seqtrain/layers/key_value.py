@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqtrain.layers.embedding import embedding as table
 from seqtrain.layers.memory import attend
 from seqtrain.layers.word_bags import Encoding, WordBag
 from seqtrain.tasks.answering import Answering
@@ -62,11 +63,11 @@ class KeyValueNetwork(nn.Module):
         super().__init__()
         self.memories, self.window, self.sentences = memories, window, task.sentences
         self.bag = WordBag(encoding)
-        self.words = _table(task.vocabulary, embedding, deviation)
-        self.centres = _table(task.vocabulary, embedding, deviation) if memories == "window" else None
-        self.key_times = _table(task.sentences + 1, embedding, deviation) if temporal else None
-        self.value_times = _table(task.sentences + 1, embedding, deviation) if temporal else None
-        self.answers = None if tie_answers else _table(task.vocabulary, embedding, deviation)
+        self.words = table(task.vocabulary, embedding, deviation=deviation)
+        self.centres = table(task.vocabulary, embedding, deviation=deviation) if memories == "window" else None
+        self.key_times = table(task.sentences + 1, embedding, deviation=deviation) if temporal else None
+        self.value_times = table(task.sentences + 1, embedding, deviation=deviation) if temporal else None
+        self.answers = None if tie_answers else table(task.vocabulary, embedding, deviation=deviation)
         self.register_buffer("answer_words", torch.tensor(task.answer_words), persistent=False)
         self.maps = nn.ParameterList(nn.Parameter(torch.eye(embedding)) for _ in range(hops))
 
@@ -84,8 +85,8 @@ class KeyValueNetwork(nn.Module):
             o_BE, p_BN = attend(q_BE, keys_BNE, values_BNE, real_BN)
             q_BE = F.linear(q_BE + o_BE, R_EE)
             hops.append(p_BN.view_as(real_BMP).sum(2))
-        table = self.words if self.answers is None else self.answers
-        logits_BA = q_BE @ table.weight[self.answer_words].T
+        answers = self.words if self.answers is None else self.answers
+        logits_BA = q_BE @ answers.weight[self.answer_words].T
         return logits_BA, torch.stack(hops, dim=1)
 
     def memory(self, story_BMW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -121,14 +122,6 @@ class KeyValueNetwork(nn.Module):
         W = story_BMW.shape[2]
         around_BMWE = sums_BMWE[:, :, self.window : self.window + W] - sums_BMWE[:, :, :W] - values_BMWE
         return around_BMWE + self.centres(story_BMW), values_BMWE
-
-
-def _table(rows: int, width: int, deviation: float) -> nn.Embedding:
-    """(rows, width) embeddings from N(0, deviation²); row 0, that of padding, is zero and stays so."""
-    table = nn.Embedding(rows, width, padding_idx=0)
-    nn.init.normal_(table.weight, std=deviation)
-    table.weight.data[0] = 0.0
-    return table
 
 
 def _ages(told_BM1: Tensor, most: int) -> Tensor:

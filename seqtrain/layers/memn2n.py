@@ -7,6 +7,7 @@ Shapes, in addition to the legend of `seqtrain.tasks.base`:
     U  X, and behind it times
 """
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -51,9 +52,12 @@ class MemoryNetworks(nn.Module):
         replicas: R.
 
     Attributes:
-        linear: () bool, whether hops are without softmax.
+        linear: whether hops are without softmax.
+        batches: of all training, by which noise is drawn.
         errors: share of wrong answers of each replica in the last epoch that ended.
-        losses: mean loss of each in that epoch.
+        losses: mean loss of each in that epoch; not finite where a gradient was not.
+        counted: (3, R) wrong answers, losses and questions of the epoch that goes on, on this rank. No buffers: of
+            those every rank is given the first one's.
     """
 
     tables: Tensor
@@ -62,13 +66,6 @@ class MemoryNetworks(nn.Module):
     answers: Tensor
     answer_words: Tensor
     streams: Tensor
-    linear: Tensor
-    errors: Tensor
-    losses: Tensor
-    wrong: Tensor
-    lost: Tensor
-    asked: Tensor
-    batches: Tensor
 
     def __init__(
         self,
@@ -112,18 +109,21 @@ class MemoryNetworks(nn.Module):
             for table in [self.tables, *([] if self.adjacent else [self.question])]:
                 table[..., 0, :] = 0.0  # padding; it has no gradient, as nothing counts it
         self.register_buffer("answer_words", torch.tensor(answer_words), persistent=False)
-        self._count(replicas)
+        self.linear = False
+        self.batches = 0
+        self.counted = torch.zeros(3, replicas, dtype=torch.float64)
+        self.errors, self.losses = torch.zeros(2, replicas, dtype=torch.float64)
 
-    def _count(self, replicas: int) -> None:
-        """Adds what is counted in training and kept with the weights."""
-        self.register_buffer("linear", torch.tensor(False))
-        self.register_buffer("errors", torch.zeros(replicas, dtype=torch.float64))
-        self.register_buffer("losses", torch.zeros(replicas, dtype=torch.float64))
-        # Of the epoch that goes on; `batches` of all training, by which noise is drawn.
-        self.register_buffer("wrong", torch.zeros(replicas, dtype=torch.int64))
-        self.register_buffer("lost", torch.zeros(replicas, dtype=torch.float64))
-        self.register_buffer("asked", torch.tensor(0))
-        self.register_buffer("batches", torch.tensor(0))
+    def get_extra_state(self) -> Tensor:
+        """What is kept with the weights beside them, as bits: so nothing averages it, or makes less precise."""
+        numbers = torch.tensor([self.linear, self.batches], dtype=torch.float64)
+        return torch.cat([numbers, self.errors, self.losses]).view(torch.int64)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Takes it back."""
+        replicas = len(self.errors)
+        numbers, self.errors, self.losses = state.cpu().view(torch.float64).split([2, replicas, replicas])
+        self.linear, self.batches = bool(numbers[0]), int(numbers[1])
 
     def forward(self, story_BMW: Tensor, question_BW: Tensor) -> Tensor:
         """(B, A) logits of the replica that answers, of stories (B, M, W) with questions (B, W), padded with 0."""
@@ -146,23 +146,38 @@ class MemoryNetworks(nn.Module):
             logits_RBA.flatten(0, 1), answers_N, ignore_index=-1, label_smoothing=smoothing, reduction="none"
         )
         losses_R = losses_N.view(len(logits_RBA), -1).sum(1)
-        self.wrong += (logits_RBA.argmax(2) != batch.answers).sum(1)
-        self.lost += losses_R.detach()
-        self.asked += len(batch)
+        wrong_R = (logits_RBA.argmax(2) != batch.answers).sum(1)
+        counted = torch.stack([wrong_R, losses_R.detach(), torch.full_like(wrong_R, len(batch))])
+        self.counted = self.counted.to(counted.device) + counted
         return losses_R.mean(), logits_RBA[self.best].detach()
 
     def end_epoch(self) -> None:
         """Takes what was counted since the last call as the training errors and losses."""
-        self.errors.copy_(self.wrong / self.asked)
-        self.losses.copy_(self.lost / self.asked)
-        for counted in (self.wrong, self.lost, self.asked):
-            counted.zero_()
+        wrong_R, lost_R, asked_R = self.counted.cpu()
+        self.errors, self.losses = wrong_R / asked_R, lost_R / asked_R
+        self.counted = torch.zeros_like(self.counted)
+
+    @torch.no_grad()
+    def keep_apart(self) -> None:
+        """Takes gradients that are not finite away, with all of their replica: so the others go on as they would alone.
+
+        In this epoch the replica is out, its loss infinite. Where no replica has finite gradients, they are left.
+        """
+        gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+        finite_R = torch.stack([g.isfinite().movedim(-3, 0).flatten(1).all(1) for g in gradients]).all(0)
+        out_R = ~finite_R & finite_R.any()
+        for gradient in gradients:
+            gradient.masked_fill_(out_R[:, None, None], 0.0)
+        self.counted[1].masked_fill_(out_R, torch.inf)
 
     @property
     def best(self) -> int:
-        """The replica with the lowest training error in the last epoch, of several the one with the lowest loss."""
-        ties_R = self.errors == self.errors.min()
-        return int(torch.where(ties_R, self.losses, torch.inf).argmin())
+        """The replica with the lowest training error in the last epoch, of several the one with the lowest loss.
+
+        One whose loss is not finite only where there is no other.
+        """
+        errors, losses = self.errors.tolist(), self.losses.tolist()
+        return min(range(len(errors)), key=lambda r: (not math.isfinite(losses[r]), errors[r], losses[r]))
 
     def run(
         self, story_BMW: Tensor, question_BW: Tensor, replicas: slice, times_RBM: Tensor | None = None
@@ -175,8 +190,8 @@ class MemoryNetworks(nn.Module):
             replicas: which.
             times_RBM: how many memories are more recent; without it those of the story.
         """
-        memory_BMX = self.bag.counts(story_BMW, self.vocabulary).flatten(2)
-        asked_BX = self.bag.counts(question_BW, self.vocabulary).flatten(1)
+        memory_BMX = self.bag.counts(story_BMW, self.vocabulary, self.tables.dtype).flatten(2)
+        asked_BX = self.bag.counts(question_BW, self.vocabulary, self.tables.dtype).flatten(1)
         real_BM = story_BMW[:, :, 0] != 0
         tables = self._weighted(self.tables[:, replicas]).unbind(0)
         if times_RBM is None:
@@ -213,7 +228,7 @@ class MemoryNetworks(nn.Module):
         if not self.noise or not self.temporal:
             return times_BM.expand(len(self.streams), -1, -1)
         most = int(np.ceil(self.noise * real_BM.shape[1]))
-        drawn = [_stream(stream, int(self.batches)) for stream in self.streams.tolist()]
+        drawn = [_stream(stream, self.batches) for stream in self.streams.tolist()]
         draws_RDB = np.stack([draws.random((most + 1, len(real_BM)), dtype=np.float32) for draws in drawn])
         n_B = real_BM.sum(1).cpu().numpy()
         empty_RB = (draws_RDB[:, 0] * (np.ceil(self.noise * n_B) + 1)).astype(np.int16)
@@ -242,9 +257,9 @@ class MemoryNetworks(nn.Module):
         return scores_RBM + times_RBU.gather(2, times_RBM) if self.temporal else scores_RBM
 
     def _weigh(self, scores_RBM: Tensor, real_BM: Tensor) -> Tensor:
-        """(R, B, M) float32 weights of sentences, 0 of what there is none of."""
+        """(R, B, M) weights of sentences, float32 at least, 0 of what there is none of."""
         if self.linear or self.mask:
-            return weigh(scores_RBM, real_BM, linear=bool(self.linear))
+            return weigh(scores_RBM, real_BM, linear=self.linear)
         # An empty memory is the zero vector: u likes it by 0, and nothing comes back.
         M = scores_RBM.shape[2]
         all_RBM = F.pad(scores_RBM.masked_fill(~real_BM, 0.0), (0, max(0, self.sentences - M)))
@@ -252,6 +267,7 @@ class MemoryNetworks(nn.Module):
 
     def _sum(self, weights_RBM: Tensor, values_RUE: Tensor, memory_BMX: Tensor, times_RBM: Tensor) -> Tensor:
         """(R, B, E) Σ_i p_i c_i."""
+        weights_RBM = weights_RBM.to(memory_BMX.dtype)
         found_RBU = torch.bmm(weights_RBM.transpose(0, 1), memory_BMX).transpose(0, 1)
         if self.temporal:
             times_RBU = weights_RBM.new_zeros(*weights_RBM.shape[:2], self.sentences)

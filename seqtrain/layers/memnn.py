@@ -4,14 +4,13 @@ The equations are the paper's sections 3.1 and 3.4; what Weston et al. 2015, arX
 is here too: N-grams, a non-linear embedding, and a number of hops that depends on the question.
 """
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqtrain.errors import UserError
-from seqtrain.layers.embedding import embedding
+from seqtrain.layers.embedding import embedding, summed
+from seqtrain.layers.ngrams import hashed
+from seqtrain.tasks.answering import AnsweringBatch
 
 DEVIATION = 0.1
 """Of the start of all embeddings."""
@@ -38,13 +37,10 @@ class NGrams:
 
     def __call__(self, words_XW: Tensor) -> Tensor:
         """(…, F) ids of the features of sentences (…, W), 0 where an N-gram would reach into padding."""
-        found, hashed_XW = [words_XW], words_XW
+        found = [words_XW]
         for n in range(2, min(self.longest, words_XW.shape[-1]) + 1):
-            last_XW = words_XW[..., n - 1 :]
-            hashed_XW = (hashed_XW[..., :-1] * 1_000_003 + last_XW * 7919 + n) % (1 << 31)
-            # Of the product's bits the upper ones depend on all words.
-            ids_XW = self.vocabulary + (hashed_XW * 0x9E3779B1 >> 20) % self.buckets
-            found.append(ids_XW.masked_fill(last_XW == 0, 0))
+            numbers_XW = hashed(words_XW, n=n, kind=n, buckets=self.buckets)
+            found.append(torch.where(numbers_XW > 0, numbers_XW + self.vocabulary - 1, 0))
         return torch.cat(found, dim=-1)
 
 
@@ -62,8 +58,7 @@ class Bag(nn.Module):
 
     def forward(self, features_XF: Tensor) -> Tensor:
         """(…, E) sums of features (…, F)."""
-        flat_NE = F.embedding_bag(features_XF.flatten(0, -2), self.table.weight, mode="sum", padding_idx=0)
-        return flat_NE.view(*features_XF.shape[:-1], -1)
+        return summed(features_XF, self.table.weight)
 
 
 class Matching(nn.Module):
@@ -77,13 +72,18 @@ class Matching(nn.Module):
         features: number of features of a sentence.
         width: n, of the embedding.
         nonlinear: whether the embedding is.
+        chosen: whether x can have facts.
     """
 
-    def __init__(self, *, features: int, width: int, nonlinear: bool) -> None:
+    def __init__(self, *, features: int, width: int, nonlinear: bool, chosen: bool = True) -> None:
         super().__init__()
         self.question = Bag(features=features, width=width)
-        self.fact = Bag(features=features, width=width)
+        self.fact = Bag(features=features, width=width) if chosen else None
         self.mix = nn.Linear(width, width, bias=False) if nonlinear else None
+
+    def joined(self, x_BE: Tensor, facts_BF: Tensor) -> Tensor:
+        """(B, E): the sums of the vectors of x, to which chosen facts of features (B, F) have been added."""
+        return x_BE if self.fact is None else x_BE + self.fact(facts_BF)
 
     def embed(self, sum_XE: Tensor) -> Tensor:
         """(…, E) of sums of vectors."""
@@ -99,10 +99,12 @@ class FactMatching(Matching):
     none where y is the newer one, and is not −s_Ot(x, y', y). Here it is, and what is true wins either way or not.)
 
     The fact m_∅ that ends the choice (a feature of its own) stands behind all others: it is number M of M + 1.
+
+    Time is no sentence: where the embedding is non-linear, E takes the place of U Φ_x and U Φ_y, and U Φ_t stays.
     """
 
-    def __init__(self, *, features: int, width: int, nonlinear: bool) -> None:
-        super().__init__(features=features, width=width, nonlinear=nonlinear)
+    def __init__(self, *, features: int, width: int, nonlinear: bool, chosen: bool = True) -> None:
+        super().__init__(features=features, width=width, nonlinear=nonlinear, chosen=chosen)
         self.candidate = Bag(features=features, width=width)
         self.end_E = nn.Parameter(torch.randn(width) * DEVIATION)
         self.time_2E = nn.Parameter(torch.randn(2, width) * DEVIATION)
@@ -148,8 +150,7 @@ class MemNN(nn.Module):
     def __init__(self, *, ngrams: NGrams, answers: int, width: int, hops: int, nonlinear: bool, margin: float) -> None:
         super().__init__()
         self.ngrams, self.hops, self.margin = ngrams, hops, margin
-        self._told = False
-        self.facts = FactMatching(features=ngrams.features, width=width, nonlinear=nonlinear)
+        self.facts = FactMatching(features=ngrams.features, width=width, nonlinear=nonlinear, chosen=hops > 1)
         self.response = Matching(features=ngrams.features, width=width, nonlinear=nonlinear)
         self.answers_AE = nn.Parameter(torch.randn(answers, width) * DEVIATION)
 
@@ -166,7 +167,7 @@ class MemNN(nn.Module):
             return self._read(story_BMW, question_BW)
 
     def _read(self, story_BMW: Tensor, question_BW: Tensor) -> tuple[Tensor, Tensor]:
-        story_BMF, question_BF = self._features(story_BMW, question_BW)
+        story_BMF, question_BF = self.ngrams(story_BMW), self.ngrams(question_BW)
         real_BM = story_BMF[..., 0] != 0
         M = real_BM.shape[1]
         number_M = torch.arange(M, device=real_BM.device)
@@ -185,13 +186,13 @@ class MemNN(nn.Module):
             chosen.append(last_B)
             left_BM = left_BM & (last_B.unsqueeze(1) != number_M)
             fact_BF = _at(story_BMF, winner_B.clamp(max=M - 1).masked_fill(~goes_on_B, -1).unsqueeze(1))[:, 0]
-            x_BE = x_BE + self.facts.fact(fact_BF)
-            answer_x_BE = answer_x_BE + self.response.fact(fact_BF)
-        # A story without a sentence leaves the place that no fact has.
+            x_BE = self.facts.joined(x_BE, fact_BF)
+            answer_x_BE = self.response.joined(answer_x_BE, fact_BF)
+        # An empty story leaves the place that no fact has.
         hops_BKM = (torch.stack(chosen, dim=1).unsqueeze(2) == number_M).to(x_BE.dtype)
-        return self._answer(answer_x_BE), hops_BKM[..., : story_BMW.shape[1]]
+        return self._answer(answer_x_BE), hops_BKM
 
-    def learn(self, batch: Any, *, smoothing: float) -> tuple[Tensor, Tensor]:
+    def learn(self, batch: AnsweringBatch, *, smoothing: float) -> tuple[Tensor, Tensor]:
         """The margin ranking loss, a sum over questions whose answer is known, and the scores (B, A).
 
         Every hop is given true facts, those of the hops before it, and the answer all of them: the scores are those of
@@ -200,23 +201,14 @@ class MemNN(nn.Module):
         draws one of each.
 
         Args:
-            batch: an `AnsweringBatch` with supporting facts.
+            batch: questions; of one without supporting facts only the answer is learnt.
             smoothing: nothing is smoothed, as there is no distribution.
-
-        Raises:
-            UserError: neither this batch nor one before has supporting facts.
         """
-        self._told = self._told or bool((batch.supports >= 0).any())
-        if not self._told:
-            raise UserError(
-                "model=memnn learns which sentences an answer follows from, and the data does not say",
-                "Choose data with supporting sentences, or model=memn2n, which finds them itself.",
-            )
         with torch.autocast(batch.story.device.type, enabled=False):
-            story_BMF, question_BF = self._features(batch.story, batch.question)
+            story_BMF, question_BF = self.ngrams(batch.story), self.ngrams(batch.question)
             loss_B, chosen_BK = self._fact_loss(story_BMF, question_BF, batch.supports)
-            facts_BE = self.response.fact(_at(story_BMF, chosen_BK)).sum(1)
-            scores_BA = self._answer(self.response.question(question_BF) + facts_BE)
+            x_BE = self.response.joined(self.response.question(question_BF), _at(story_BMF, chosen_BK).flatten(1))
+            scores_BA = self._answer(x_BE)
             answers_B1 = batch.answers.clamp(min=0).unsqueeze(1)
             short_BA = F.relu(self.margin - scores_BA.gather(1, answers_B1) + scores_BA)
             loss_B = loss_B + short_BA.scatter(1, answers_B1, 0.0).sum(1)
@@ -242,17 +234,11 @@ class MemNN(nn.Module):
             r_BC = r_B.unsqueeze(1) * (number_C - true_B1).sign()
             loss_B = loss_B + (F.relu(self.margin - a_BC.gather(1, true_B1) + a_BC - r_BC) * false_BC).sum(1)
             chosen.append(true_B.masked_fill(~is_left_B, -1))
-            x_BE = x_BE + self.facts.fact(_at(story_BMF, chosen[-1].unsqueeze(1)))[:, 0]
+            x_BE = self.facts.joined(x_BE, _at(story_BMF, chosen[-1].unsqueeze(1))[:, 0])
             other_BC = number_C != true_B1
             left_BC, real_BC = left_BC & other_BC, real_BC & (other_BC | (number_C == M))
             place_B, asked_B = true_B, is_left_B
         return loss_B, torch.stack(chosen, dim=1)
-
-    def _features(self, story_BMW: Tensor, question_BW: Tensor) -> tuple[Tensor, Tensor]:
-        """Of stories, of one sentence at least, which may be empty, and of questions."""
-        if story_BMW.shape[1] == 0:
-            story_BMW = F.pad(story_BMW, (0, 0, 0, 1))
-        return self.ngrams(story_BMW), self.ngrams(question_BW)
 
     def _answer(self, x_BE: Tensor) -> Tensor:
         return self.response.embed(x_BE) @ self.response.embed(self.answers_AE).t()

@@ -3,6 +3,7 @@
 And answering with it (Hermann et al. 2015, arXiv:1506.03340).
 """
 
+import logging
 from typing import Any, Literal
 
 from torch import nn
@@ -15,6 +16,11 @@ from seqtrain.models.translator import RecurrentTranslator
 from seqtrain.tasks.answering import Answering
 from seqtrain.tasks.base import Task
 from seqtrain.tasks.translation import Translation
+
+log = logging.getLogger(__name__)
+
+TRANSLATORS = {"query": "previous", "readout": "current", "input_feeding": False, "tie_embeddings": True}
+"""Options that nothing but a translator has, with their defaults."""
 
 
 class Attention(RecurrentTranslator):
@@ -36,8 +42,8 @@ class Attention(RecurrentTranslator):
         options: see `RecurrentTranslator`.
 
     Raises:
-        UserError: `input_feeding` with `query=previous`, `readout=previous` with `query=current`, or `score=dot` where
-            states differ in width.
+        UserError: in a translator, `input_feeding` with `query=previous`, `readout=previous` with `query=current`, or
+            `score=dot` where states differ in width.
     """
 
     tasks = ("translation", "answering")
@@ -53,21 +59,15 @@ class Attention(RecurrentTranslator):
         **options: Any,
     ) -> None:
         super().__init__(task=task, **options)
-        if input_feeding and query == "previous":
-            raise UserError(
-                "model.input_feeding=true goes with model.query=current",
-                "With query=previous the context is fed to the cell already: set model.query=current, or leave it out.",
-            )
-        if readout == "previous" and query == "current":
-            raise UserError(
-                "model.readout=previous goes with model.query=previous",
-                "With query=current the state that has asked is read: leave model.readout as it is.",
-            )
+        steps = {"query": query, "readout": readout, "input_feeding": input_feeding}
         if isinstance(task, Answering):
+            given = steps | {"tie_embeddings": self.tie_embeddings}
+            if unused := [f"model.{key}" for key, default in TRANSLATORS.items() if given[key] != default]:
+                log.warning("%s: a translator's alone, without effect on answering", ", ".join(unused))
             self.network = self._question_reader(task, score)
         else:
             assert isinstance(task, Translation)
-            self.network = self._translator(task, score, query=query, readout=readout, input_feeding=input_feeding)
+            self.network = self._translator(task, score, **steps)
 
     def _question_reader(self, task: Answering, score: str) -> nn.Module:
         story, question = (self.stack(both=self.bidirectional, input_size=1.0) for _ in range(2))
@@ -82,6 +82,16 @@ class Attention(RecurrentTranslator):
         )
 
     def _translator(self, task: Translation, score: str, **steps: Any) -> nn.Module:
+        if steps["input_feeding"] and steps["query"] == "previous":
+            raise UserError(
+                "model.input_feeding=true goes with model.query=current",
+                "With query=previous the context is fed to the cell already: set model.query=current, or leave it out.",
+            )
+        if steps["readout"] == "previous" and steps["query"] == "current":
+            raise UserError(
+                "model.readout=previous goes with model.query=previous",
+                "With query=current the state that has asked is read: leave model.readout as it is.",
+            )
         encoder = AttendedEncoder(**self.reading(task))
         states = encoder.recurrent.outputs
         if score == "dot" and states != self.hidden:

@@ -1,6 +1,9 @@
 """Memory networks with strong supervision (Weston 2014, arXiv:1410.3916; on bAbI Weston 2015, arXiv:1502.05698)."""
 
+from typing import Any
+
 from seqtrain.config.types import Positive, PositiveFloat
+from seqtrain.errors import UserError
 from seqtrain.layers.memnn import MemNN as Network
 from seqtrain.layers.memnn import NGrams
 from seqtrain.models.base import SequenceModel
@@ -42,3 +45,16 @@ class MemNN(SequenceModel):
             nonlinear=nonlinear,
             margin=margin,
         )
+
+    def on_fit_start(self) -> None:
+        """Looks whether there is something to learn choosing from.
+
+        Raises:
+            UserError: no training question says which sentences its answer follows from.
+        """
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if data is not None and not data.supported("train"):
+            raise UserError(
+                "model=memnn learns which sentences an answer follows from, and the data does not say",
+                "Choose data with supporting sentences, or model=memn2n, which finds them itself.",
+            )

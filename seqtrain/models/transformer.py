@@ -30,8 +30,8 @@ class TransformerModel(SequenceModel):
         feed_forward: width inside of the feed-forward networks.
         norm: layer norms in front of sublayers, or behind them as in the paper.
         positions: sinusoids as in the paper; a learned vector a step; or rotations of queries and keys (Su 2021).
-        max_positions: tokens a sentence, or a story with its question, at most, with learned positions; the others
-            have no such limit.
+        max_positions: tokens a sentence at most, or a question with its story and two marks, with learned positions;
+            the others have no such limit.
         dropout: rate on embeddings and on what each sublayer adds.
         tie_embeddings: whether a translator's output layer shares the target embeddings (Press & Wolf 2017); with a
             joint vocabulary the source embeddings are the same matrix too.
@@ -65,9 +65,12 @@ class TransformerModel(SequenceModel):
             embedded = Embedded(table=table, positions=_added(positions, width, max_positions), dropout=dropout)
             return kind(embedded=embedded, layers=[one(**layer) for _ in range(layers)], norm=norm, **parts)
 
+        limit = max_positions if positions == "learned" else None
         if isinstance(task, Answering):
             table = embedding(task.vocabulary + TransformerReader.MARKS, width)
-            self.network = TransformerReader(encoder=stack(Encoder, EncoderLayer, table), answers=len(task.answers))
+            self.network = TransformerReader(
+                encoder=stack(Encoder, EncoderLayer, table), answers=len(task.answers), max_positions=limit
+            )
             return
         assert isinstance(task, Translation)
         source = embedding(task.source_vocabulary, width)
@@ -77,7 +80,7 @@ class TransformerModel(SequenceModel):
         self.network = Transformer(
             encoder=stack(Encoder, EncoderLayer, source),
             decoder=stack(Decoder, DecoderLayer, target, output=output),
-            max_positions=max_positions if positions == "learned" else None,
+            max_positions=limit,
         )
 
 

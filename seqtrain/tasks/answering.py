@@ -17,8 +17,8 @@ class AnsweringBatch(Batch):
         story: (B, M, W) word ids of the sentences, the oldest first, padded with 0 behind in both directions.
         question: (B, W) word ids, padded with 0 behind.
         answers: (B,) answer ids; -1 is one that was never seen in training.
-        supports: (B, K) places in the story of the sentences that the answer follows from, in the order of the
-            inference, -1 behind; K is 0 where they are not known.
+        supports: (B, K) places in the story of the sentences that the answer follows from, not always in the order of
+            the inference, -1 behind; K is 0 where they are not known.
     """
 
     story: torch.Tensor
@@ -52,7 +52,8 @@ class Answering(Task):
 
         A network that attends to sentences also has `read`, which returns its logits and, for every one of its hops,
         the weights of the sentences, (B, K, M): then `supported` is the share of questions all of whose supporting
-        sentences have the highest weight of some hop. A network that has `learn` is trained by that instead of the
+        sentences have the highest weight of some hop, so one with fewer hops than a question has supporting sentences
+        cannot reach it for that question. A network that has `learn` is trained by that instead of the
         cross-entropy: it maps a batch to its loss, a sum over questions, and (B, A) logits.
 
         Args:
@@ -98,6 +99,25 @@ class Answering(Task):
         if sums.get("with_supports"):
             found["supported"] = sums["supported"] / sums["with_supports"]
         return found
+
+
+def most_probable(
+    network: Any, story_BMW: torch.Tensor, question_BW: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """What a network answers.
+
+    Returns:
+        (B,) probabilities of the most probable answers, (B,) their ids and, of a network that has `read`, (B, K, M)
+        weights of the sentences in its K hops; in 32 bits.
+    """
+    hops_BKM = None
+    if hasattr(network, "read"):
+        logits_BA, hops_BKM = network.read(story_BMW, question_BW)
+        hops_BKM = hops_BKM.float()
+    else:
+        logits_BA = network(story_BMW, question_BW)
+    probability_B, best_B = logits_BA.float().softmax(1).max(1)
+    return probability_B, best_B, hops_BKM
 
 
 def _supported(hops_BKM: torch.Tensor, supports_BK: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from seqtrain.commands.answer import LEAST, Answer, main
+from seqtrain.commands.answer import LEAST, Answer, ask, main
 from seqtrain.data.answering import AnsweringData
 from seqtrain.data.corpora.babi import Question, parse
 from seqtrain.data.corpora.base import Split
@@ -111,9 +111,11 @@ def test_a_file_of_babi_is_read_as_the_data_set_reads_it(
         assert answer["story"] == [" ".join(sentence) for sentence in question.story]
         assert answer["question"] == " ".join(question.question)
         assert (answer["expected"], answer["line"]) == (question.answer, question.line)
+        assert answer["right"] is (answer["answer"] == question.answer)
         assert [len(hop) for hop in answer["hops"]] == [len(question.story)] * 2
         assert answer["probability"] == pytest.approx(0.9647, abs=1e-4)
     assert said.err == ""
+    assert [answer["right"] for answer in found] == [True, False, True, True]
     (tmp_path / "in.txt").write_text(FILE)
     assert main(["run=x", "--json", "--input", str(tmp_path / "in.txt"), "--output", str(tmp_path / "out.txt")]) == 0
     assert objects((tmp_path / "out.txt").read_text()) == found
@@ -139,6 +141,42 @@ def test_what_is_unknown_or_too_much_is_said(
     first, second = objects(said.out)
     assert first["story"] == second["story"] == ["mary moved", "bob went", "3 times mary moved"]
     assert loaded.model.network.stories[0].shape == (1, 3, 4)
+    assert "right" not in first
+    asked(monkeypatch, f"{story}Where is Mary?\n")
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split(maxsplit=2)[2] for line in shown[2:]] == ["2 mary moved", "3 bob went", "4 3 times mary moved"]
+
+
+@pytest.mark.usefixtures("loaded")
+def test_an_excerpt_of_a_numbered_story_may_begin_anywhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    excerpt = "5 Mary went there.\n6 Where is Mary?\tgarden\t5\n7 John went there.\n8 Where is John?\tgarden\t7\n"
+    asked(monkeypatch, f"{excerpt}\n3 boys moved.\n3 girls moved.\nWhere is Mary?\n", "--json")
+    assert [answer["story"] for answer in objects(capsys.readouterr().out)] == [
+        ["mary went there"],
+        ["mary went there", "john went there"],
+        ["3 boys moved", "3 girls moved"],
+    ]
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("text", ["", "Mary moved to the garden.\nWhere is Mary\n"])
+def test_a_text_that_asks_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
+    for argv in ((), ("--output", str(tmp_path / "out.txt"))):
+        with pytest.raises(UserError, match=r"^standard input: no question; a line that asks ends in \?$") as caught:
+            asked(monkeypatch, text, *argv)
+        assert caught.value.code == 2
+    assert not (tmp_path / "out.txt").exists()
+
+
+def test_a_story_that_the_model_cannot_take_is_named(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Tensor) -> None:
+        raise UserError("too long", "Tell a shorter one.")
+
+    monkeypatch.setattr(loaded.model.network, "read", refuse)
+    with pytest.raises(UserError, match=r"standard input, line 2: too long\n  Tell a shorter one\."):
+        asked(monkeypatch, "Mary moved.\nWhere is Mary?\n")
 
 
 @pytest.mark.usefixtures("loaded")
@@ -203,8 +241,33 @@ def test_sentences_that_no_hop_attends_to_are_counted() -> None:
     assert shown[4:] == ["  and 2 of 4 sentences with less than 0.01"]
 
 
-def test_lists_are_right_in_any_order_that_is_a_class() -> None:
-    for expected, right in (("milk,apple", True), ("apple,milk", True), ("milk", False)):
-        question = Question((("a",),), ("x",), expected)
-        text = Answer(question, question.story, "apple,milk", 0.5, []).as_text()
-        assert ("the text says" in text) is not right
+@pytest.mark.parametrize(
+    ("task", "trained", "expected", "right"),
+    [
+        (8, ["milk,apple"], "milk, Apple", True),
+        (8, ["milk,apple"], "apple,milk", True),
+        (8, ["milk,apple"], "milk", False),
+        (19, ["apple,milk", "milk,apple"], "apple,milk", True),
+        (19, ["apple,milk", "milk,apple"], "milk,apple", False),
+        (19, ["apple,milk"], "", None),
+    ],
+)
+def test_lists_are_right_in_any_order_and_paths_in_one(
+    task: int, trained: list[str], expected: str, right: bool | None
+) -> None:
+    class Several(Little):
+        def questions(self, split: Split) -> list[Question]:
+            lines = [line for answer in [*trained, trained[0]] for line in ("1 Mary went.", f"2 What?\t{answer}\t1")]
+            return parse(lines, "qa", task) if split == "train" else []
+
+    class First(nn.Module):
+        def forward(self, story: Tensor, question: Tensor) -> Tensor:
+            return torch.eye(len(data.task.answers))[:1]
+
+    data = Several(sentences=3, seed=1)
+    data.setup()
+    model: Any = SimpleNamespace(network=First(), device=torch.device("cpu"))
+    loaded = Loaded(Run(Path()), OmegaConf.create(), data, model, Path(), 0)
+    answer = ask(loaded, Question((("mary", "went"),), ("what",), expected))
+    assert (answer.answer, answer.right) == ("apple,milk", right)
+    assert ("the text says" in answer.as_text()) is (right is False)

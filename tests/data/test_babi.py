@@ -42,6 +42,7 @@ FILES = {
     "qa8_lists-sets_train.txt": LISTS,
     "qa8_lists-sets_test.txt": LISTS[:-1].replace("milk, apple", "apple,milk"),
     "qa11_basic-coreference_train.txt": "not this one\n",
+    "qa11_basic-coreference_test.txt": TEST,
 }
 REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "babi" / "tasks_1-20_v1-2"
 
@@ -108,6 +109,7 @@ def test_lists_are_sorted_and_paths_are_not() -> None:
         ("1 A b.\nx Where?\ta\t1\n", "line 2 is not in bAbI's format: it must begin with a number"),
         ("1 A b.\n2 ?\ta\t1\n", "line 2 .* no word in it"),
         ("1 Where?\ta\t1\n", "line 1 .* no sentence before the question"),
+        ("1 A b.\n2 Where? a 1\n", "line 2 .* needs a tab and an answer"),
         ("1 A b.\n2 Where?\t\t1\n", "line 2 .* needs a tab and an answer"),
         ("1 A b.\n2 Where?\ta\t1\n3 Where?\ta\t2\n", "line 3 .* supporting fact '2' is the number of no sentence"),
         ("1 A b.\n", "has no questions"),
@@ -272,6 +274,10 @@ def test_what_is_missing_is_named_before_anything_is_built(root: Path) -> None:
     for wrong, what in (
         ({"root": str(root / "no")}, "there is nothing at data.root"),
         ({"root": str(root / "file.tar.gz")}, "neither a folder nor an archive"),
+        (
+            {"root": str(root / "tasks_1-20_v1-2" / "en"), "variant": "en-10k"},
+            "is the folder of en, but data.variant=en-10k",
+        ),
         ({"task": []}, "no task"),
         ({"task": "all"}, r"no train file of task 2; looked for en/qa2_…train.txt"),
         ({"variant": "en-valid"}, r"no train file of task 1; looked for en-valid/qa1_…train.txt"),
@@ -301,3 +307,10 @@ def test_the_real_tasks() -> None:
     fact = first.story[first.index, first.supports[:, 0]]  # task 1: the place is in the one supporting sentence
     words = np.array(data.task.answer_words)[first.answers]
     assert (fact.numpy() == words[:, None]).any(1).all()
+
+
+def test_a_single_training_question_leaves_none_to_validate_on(root: Path) -> None:
+    text = "1 Mary went home.\n2 Where is Mary?\thome\t1\n"
+    (root / "tasks_1-20_v1-2" / "en" / "qa1_single-supporting-fact_train.txt").write_text(text)
+    with pytest.raises(UserError, match="one training question of task 1"):
+        opened(root=str(root), variant="en")

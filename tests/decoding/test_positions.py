@@ -97,3 +97,13 @@ def test_data_that_a_model_cannot_take_is_refused_before_training() -> None:
     assert "model.max_positions=12" in str(refused.value)
     assert "data.max_length=9 " in str(refused.value)
     assert positions(SimpleNamespace(max_positions=7)) == 7
+
+
+def test_stories_that_a_model_cannot_take_are_refused_before_training() -> None:
+    data, splits = Data(), ("train", "val")
+    data.task = SimpleNamespace(name="answering")
+    check_data(data, SimpleNamespace(max_positions=14, MARKS=2), splits)
+    with pytest.raises(UserError, match=r"1 of 3 training questions .* the 13 positions .*12 words") as refused:
+        check_data(data, SimpleNamespace(max_positions=13, MARKS=2), splits)
+    assert "model.max_positions=14" in str(refused.value)
+    assert "data.sentences" in str(refused.value)

@@ -83,6 +83,28 @@ def test_gradients_are_those_of_differences() -> None:
         return result
 
     assert torch.autograd.gradcheck(read, (s_BME, *parameters))
+    with torch.no_grad():  # nothing is kept for a backward pass
+        alone = read(s_BME)
+    assert torch.equal(alone, read(s_BME))
+
+
+def test_gradients_are_those_of_autograd() -> None:
+    torch.manual_seed(2)
+    memory = EntityMemory(slots=3, width=4)
+    scattered(memory)
+    s_BME, d_BJE = torch.randn(2, 5, 4, requires_grad=True), torch.randn(2, 3, 4)
+    inputs = (s_BME, *memory.parameters())
+    h_BJE = memory.keys_JE.expand(2, -1, -1)
+    for t in range(5):
+        s_BE1 = s_BME[:, t].unsqueeze(2)
+        a_BJE = h_BJE @ memory.U_EE.t() + memory.keys_JE @ memory.V_EE.t() + (memory.W_EE @ s_BE1).mT
+        candidate_BJE = torch.nn.functional.prelu(a_BJE.flatten(0, 1), memory.slope_E).view_as(a_BJE)
+        h_BJE = h_BJE + torch.sigmoid((h_BJE + memory.keys_JE) @ s_BE1) * candidate_BJE
+        h_BJE = h_BJE / h_BJE.norm(dim=2, keepdim=True)
+    found = memory(s_BME, torch.tensor([5, 5]))
+    torch.testing.assert_close(found, h_BJE)
+    for own, other in zip(*(torch.autograd.grad(h, inputs, d_BJE) for h in (found, h_BJE)), strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-5)
 
 
 def test_memories_stay_of_norm_1_and_padding_learns_nothing() -> None:

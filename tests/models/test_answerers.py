@@ -1,5 +1,6 @@
 """Networks that read a story word by word and answer: against their equations, and on a batch that is learnt."""
 
+import logging
 from collections import Counter
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from seqtrain.errors import UserError
 from seqtrain.layers.transformer import TransformerMemory
 from seqtrain.tasks.answering import Answering
 from tests.layers.by_hand import scattered
@@ -103,6 +105,24 @@ def test_the_transformer_reads_a_mark_the_question_a_mark_and_the_story() -> Non
         ids = [first, *ASKED[row], between, *(word for sentence in STORIES[row] for word in sentence)]
         memory: TransformerMemory = network.encoder(torch.tensor([ids]), torch.tensor([len(ids)]))
         torch.testing.assert_close(logits[row], network.output(memory.states[0]))
+
+
+def test_what_has_no_positions_is_refused() -> None:
+    model, batch = tiny("transformer", QUESTIONS, positions="learned", max_positions=11), questions()
+    with pytest.raises(UserError, match=r"have 10 words; with 2 marks .* the 11 positions") as refused:
+        model.measure(batch)
+    assert "model.max_positions=12" in str(refused.value)
+    assert "data.sentences" in str(refused.value)
+    assert not hasattr(tiny("transformer", QUESTIONS).network, "max_positions")
+
+
+def test_what_is_a_translators_alone_has_no_effect(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        tiny("attention", QUESTIONS)
+        assert not caplog.messages
+        tiny("attention", QUESTIONS, query="current", readout="previous", tie_embeddings=False)
+    (message,) = caplog.messages
+    assert message.startswith("model.query, model.readout, model.tie_embeddings: ")
 
 
 @pytest.mark.parametrize(("n", "buckets"), [(3, 10_000), (2, 50), (5, 10_000), (1, 10_000)])

@@ -1,6 +1,7 @@
 """MemN2N against the paper's equations in NumPy, sentence by sentence; its restarts, its linear start, its noise."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from seqtrain.callbacks.clipping import GradientClipping
 from seqtrain.callbacks.randomness import Randomness
+from seqtrain.errors import UserError
 from seqtrain.models.memn2n import MemN2N
 from seqtrain.optim import StepDecay
 from tests.layers.test_word_bags import vector
@@ -43,7 +45,7 @@ def by_hand(made: MemN2N, replica: int, story: list[list[int]], question: list[i
     network, options = made.network, made.network.bag.encoding
     weights = {name: parameter.detach().double().numpy() for name, parameter in network.named_parameters()}
     V, tables = QUESTIONS.vocabulary, weights["tables"][:, replica]
-    softmax = not bool(network.linear)
+    softmax = not network.linear
     u = vector(options, tables[0][:V] if network.adjacent else weights["question"][replica], question)
     attended = []
     for hop in range(network.hops):
@@ -75,7 +77,7 @@ def unpadded(ids: torch.Tensor) -> list[int]:
 def test_logits_and_attention_are_the_papers(options: dict[str, Any]) -> None:
     made, batch = model(restarts=2, **options).eval(), questions()
     for replica in range(2):
-        made.network.errors.copy_(torch.tensor([float(replica == 1), float(replica == 0)]))
+        made.network.errors = torch.tensor([float(replica == 1), float(replica == 0)])
         assert made.network.best == replica
         logits, hops = made.network.read(batch.story, batch.question)
         for row in range(len(batch)):
@@ -165,7 +167,7 @@ class Watching(pl.Callback):
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, module: Any, optimizer: torch.optim.Optimizer) -> None:
         self.rates.append(optimizer.param_groups[0]["lr"])
-        self.linear.append(bool(module.network.linear))
+        self.linear.append(module.network.linear)
 
 
 def fit(made: MemN2N, folder: Path, *callbacks: pl.Callback, epochs: int = 5, ckpt: Path | None = None) -> Watching:
@@ -190,11 +192,7 @@ def test_replicas_are_separate_trainings_and_one_that_is_resumed_is_the_same(tmp
     for replica in range(2):
         alone = model(**{**OPTIONS, "restarts": 1})
         only = slice(replica, replica + 1)
-        state = {
-            name: value[:, only] if name == "tables" else value[only] if value.ndim else value
-            for name, value in starts.items()
-        }
-        alone.network.load_state_dict(state)
+        alone.network.load_state_dict({"tables": starts["tables"][:, only], "streams": starts["streams"][only]}, False)
         fit(alone, tmp_path)
         torch.testing.assert_close(alone.network.tables[:, 0], whole.network.tables[:, replica])
         torch.testing.assert_close(alone.network.losses[0], whole.network.losses[replica])
@@ -210,7 +208,7 @@ def test_replicas_are_separate_trainings_and_one_that_is_resumed_is_the_same(tmp
 def test_the_schedule_begins_behind_the_linear_start(tmp_path: Path) -> None:
     seen = fit(model(linear_epochs=2), tmp_path, epochs=7)
     assert seen.linear == [True] * 8 + [False] * 20
-    assert seen.rates == pytest.approx([0.05] * 8 + [0.1] * 8 + [0.05] * 8 + [0.025] * 4)
+    assert seen.rates == pytest.approx([0.1] * 16 + [0.05] * 8 + [0.025] * 4)
     assert fit(model(), tmp_path, epochs=3).rates == pytest.approx([0.1] * 8 + [0.05] * 4)
 
 
@@ -239,10 +237,87 @@ def test_the_replica_with_the_lowest_training_error_answers() -> None:
     assert network.errors.tolist() == pytest.approx(expected)
     assert expected[network.best] == min(expected)
     torch.testing.assert_close(network(batch.story, batch.question), logits[network.best])
-    assert network.asked == 0
-    network.errors.zero_()
-    network.losses.copy_(torch.tensor([2.0, 3.0, 1.0]))
+    assert not network.counted.any()
+    network.errors = torch.zeros(3)
+    network.losses = torch.tensor([2.0, 3.0, 1.0])
     assert network.best == 2
+    network.losses = torch.tensor([2.0, 3.0, torch.nan])
+    assert network.best == 0
+    network.errors = torch.tensor([0.5, 0.4, 0.0])
+    assert network.best == 1
+
+
+def test_what_ranks_count_is_added_up_and_saved_as_a_sum() -> None:
+    whole, ranks = model(restarts=2), [model(restarts=2) for _ in range(2)]
+    whole.train().measure(questions())
+    for rank, rows in zip(ranks, ([0, 1], [2, 3]), strict=True):
+        rank.train().measure(questions(rows))
+    torch.testing.assert_close(ranks[0].network.counted + ranks[1].network.counted, whole.network.counted)
+    # Buffers are made those of the first rank before each step: none may be counted in.
+    assert [name for name, _ in ranks[0].named_buffers()] == ["network.streams", "network.answer_words"]
+    for rank, is_first in zip(ranks, (True, False), strict=True):
+        rank._trainer = SimpleNamespace(is_global_zero=is_first)  # type: ignore[assignment]
+        rank.on_load_checkpoint({"memn2n": {"counted": whole.network.counted, "lowest": 1.0, "falls": True}})
+    assert torch.equal(sum(rank.network.counted for rank in ranks), whole.network.counted)  # type: ignore[arg-type]
+
+
+def test_a_replica_whose_gradients_are_not_finite_is_out_and_the_others_go_on(tmp_path: Path) -> None:
+    class Bad(pl.Callback):
+        def on_fit_start(self, trainer: pl.Trainer, module: Any) -> None:
+            with torch.no_grad():
+                module.network.tables[:, 0] = 1e30
+
+    torch.manual_seed(0)
+    made, alone = MemN2N(task=QUESTIONS, restarts=2, **WIDE), MemN2N(task=QUESTIONS, **WIDE)
+    start = made.network.state_dict()
+    alone.network.load_state_dict({"tables": start["tables"][:, 1:].clone(), "streams": start["streams"][1:]}, False)
+    fit(made, tmp_path, Bad(), epochs=2)
+    fit(alone, tmp_path, epochs=2)
+    torch.testing.assert_close(made.network.tables[:, 1], alone.network.tables[:, 0])
+    assert not made.network.losses[0].isfinite()
+    assert made.network.best == 1
+    made.network.tables.grad = torch.ones_like(made.network.tables)
+    made.network.tables.grad[1, 1, 2, 3] = torch.inf
+    made.network.keep_apart()
+    assert made.network.tables.grad.sum((0, 2, 3)).tolist() == [made.network.tables[:, 0].numel(), 0]
+    assert made.network.counted[1].tolist() == [0, torch.inf]
+    made.network.tables.grad = torch.full_like(made.network.tables, torch.nan)
+    made.network.keep_apart()
+    assert made.network.tables.grad.isnan().all()  # none is left that could go on: for clipping to see
+
+
+@pytest.mark.parametrize(
+    ("options", "clipping", "settings", "message"),
+    [
+        ({"restarts": 2}, GradientClipping(norm=1.0), {}, "callbacks.clipping.per_parameter=true"),
+        ({"restarts": 2}, GradientClipping(norm=None, adaptive=0.1), {}, "callbacks.clipping.per_parameter=true"),
+        ({"linear_epochs": 3}, GradientClipping(), {"max_epochs": 3}, "trainer.max_epochs=3"),
+        ({"linear_epochs": None}, GradientClipping(), {"limit_val_batches": 0}, "there is no validation"),
+    ],
+)
+def test_what_would_not_come_out_as_meant_is_refused(
+    options: dict[str, Any], clipping: GradientClipping, settings: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=message):
+        trainer(tmp_path, clipping, **settings).fit(model(**options), datamodule=Batches())
+
+
+def test_double_precision(tmp_path: Path) -> None:
+    made = model(restarts=2, mask=False, noise=0.5)
+    trainer(tmp_path, precision="64-true", max_epochs=1).fit(made, datamodule=Batches())
+    assert made.network.tables.dtype == made.network(*(questions().story, questions().question)).dtype == torch.float64
+
+
+def test_the_step_is_of_the_questions_whose_answers_are_known(tmp_path: Path) -> None:
+    made = model(restarts=2)
+    made._trainer = SimpleNamespace(world_size=1)  # type: ignore[assignment]
+    batch = questions()
+    batch.answers[1:3] = -1
+    measures = made.train().measure(batch)
+    step = measures.loss * made._weight(measures.sums["count"])
+    logits, _ = made.network.run(batch.story, batch.question, slice(None))
+    losses = torch.nn.functional.cross_entropy(logits[:, [0, 3]].flatten(0, 1), batch.answers[[0, 3]].repeat(2))
+    torch.testing.assert_close(step, losses * 4)  # of two replicas, two questions each
 
 
 def test_clipping_is_by_matrix_of_a_replica(tmp_path: Path) -> None:
@@ -269,5 +344,5 @@ def _clipped(gradient: torch.Tensor, norm: float) -> torch.Tensor:
 def test_the_linear_start_is_kept_with_the_weights() -> None:
     made, other = model(linear_epochs=1), model(linear_epochs=0)
     other.load_state_dict(made.state_dict())
-    assert bool(other.network.linear)
+    assert other.network.linear
     assert torch.equal(other.network.streams, made.network.streams)

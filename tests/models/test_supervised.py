@@ -1,8 +1,11 @@
 """`memnn` and `entnet` as models: they learn a batch by heart, and depend on nothing but their input."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from seqtrain.errors import UserError
 from tests.models.examples import ALL, QUESTIONS, overfit, questions, tiny
 
 MODELS = pytest.mark.parametrize("name", ["memnn", "entnet"])
@@ -37,3 +40,14 @@ def test_bfloat16_is_near(name: str) -> None:
         near.loss.backward()
     torch.testing.assert_close(near.loss.float(), exact.loss, rtol=0.05, atol=0.05)
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_supporting_sentences_are_needed(told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, data = tiny("memnn", QUESTIONS), SimpleNamespace(supported=lambda split: told and split == "train")
+    monkeypatch.setattr(type(model), "trainer", SimpleNamespace(datamodule=data))
+    if told:
+        model.on_fit_start()
+    else:
+        with pytest.raises(UserError, match="which sentences an answer follows from"):
+            model.on_fit_start()

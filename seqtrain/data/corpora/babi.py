@@ -20,6 +20,10 @@ HINT = (
     "Give its place with data.root=PATH (the folder tasks_1-20_v1-2, or tasks_1-20_v1-2.tar.gz), "
     "or train on generated stories: data=babi_sim"
 )
+FORMAT = (
+    "A sentence is `1 Mary went home.`, a question `2 Where is Mary?`, a tab, an answer, a tab, its facts' numbers."
+)
+VARIANTS = ("en", "en-10k", "en-valid", "en-valid-10k")
 WORDS: Mapping[Split, str] = {"train": "train", "val": "valid", "test": "test"}
 
 
@@ -31,7 +35,8 @@ class Question:
         story: the sentences before it, the oldest first, each a tuple of words.
         question: its words.
         answer: a word, or several that are one answer, joined by commas.
-        supports: places in `story` of the sentences that the answer follows from, in the order of the inference.
+        supports: places in `story` of the sentences that the answer follows from, in the order of the file, not
+            always in that of the inference.
         line: of the file, from 1; 0 where there is none.
         task: 1 to 20; 0 where there is none.
     """
@@ -100,6 +105,8 @@ def parse(lines: Sequence[str], name: str, task: int = 0) -> list[Question]:
         if not words:
             raise _malformed(name, number, "there is no word in it")
         if not behind:
+            if text.rstrip().endswith("?") or "? " in text:
+                raise _malformed(name, number, "a question needs a tab and an answer behind it")
             places[index] = len(story)
             story.append(words)
             continue
@@ -121,7 +128,7 @@ def parse(lines: Sequence[str], name: str, task: int = 0) -> list[Question]:
 
 
 def _malformed(name: str, line: int, why: str) -> UserError:
-    return UserError(f"{name}, line {line} is not in bAbI's format: {why}", HINT)
+    return UserError(f"{name}, line {line} is not in bAbI's format: {why}", FORMAT)
 
 
 class BabiFiles:
@@ -154,13 +161,13 @@ class BabiFiles:
         return found
 
     def check(self, needed: Sequence[Split]) -> None:
-        """Reads what is needed; what is missing or wrong is a `UserError`."""
-        needed = [split for split in needed if split in self.splits]
-        for split in needed:
+        """Looks whether all files are there, and reads what is needed; what is missing or wrong is a `UserError`."""
+        for split in self.splits:
             for task in self.tasks:
                 self._find(split, task)
-        for split in needed:
-            self.read(split)
+        for split in self.splits:
+            if split in needed:
+                self.read(split)
 
     def _find(self, split: Split, task: int) -> tuple[str, Path | bytes]:
         middle = "" if "valid" in self.variant else "_[^/]*"
@@ -176,6 +183,11 @@ class BabiFiles:
     def _in_folder(self) -> dict[str, Path | bytes]:
         places = [self.root / "tasks_1-20_v1-2" / self.variant, self.root / self.variant, self.root]
         folder = next(place for place in places if place.is_dir())
+        if folder == self.root and folder.name in set(VARIANTS) - {self.variant}:
+            raise UserError(
+                f"data.root={self.root} is the folder of {folder.name}, but data.variant={self.variant}",
+                f"Set data.variant={folder.name}, or give the folder above.",
+            )
         return {path.name: path for path in sorted(folder.iterdir())}
 
     def _in_archive(self) -> dict[str, Path | bytes]:
@@ -246,7 +258,7 @@ def preflight(
     hub: str = HUB,
     cache: str = "data/cache",
 ) -> None:
-    """Raises the `UserError` that opening the data would end in, where that shows in a second."""
+    """Raises the `UserError` that opening the data would end in."""
     source = open_babi(root=root, variant=variant, task=task, hub=hub, cache=cache)
     if isinstance(source, BabiFiles):
         source.check(needed)

@@ -1,4 +1,4 @@
-"""Sentence pairs from the Hugging Face hub, or from a local folder that is shaped like a data set there."""
+"""Data sets of the Hugging Face hub, or of a local folder that is shaped like one there; sentence pairs of them."""
 
 import logging
 import re
@@ -109,6 +109,8 @@ def _loaded(hub: str, config: str | None, **options: Any) -> Any:
 
     if config is None:
         return datasets.load_dataset(hub, **options)
+    if (Path(hub) / config).is_dir() and not (Path(hub) / "README.md").exists():  # which would say what it consists of
+        return datasets.load_dataset(hub, data_dir=config, **options)
     try:
         return datasets.load_dataset(hub, name=config, **options)
     except RuntimeError as error:
