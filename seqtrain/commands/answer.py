@@ -30,7 +30,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtrain.commands.translate import STDIN, open_input
+from seqtrain.commands.translate import STDIN, converse, open_input
 from seqtrain.config.arguments import split
 from seqtrain.data.corpora.babi import LISTS, Question, answer_of, words_of
 from seqtrain.data.lines import decoded
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from seqtrain.runs.loading import Loaded
 
 OPTIONS = {"--input": str, "--output": str, "--json": bool}
+GREETING = "A sentence a line; a line that ends in ? asks; an empty one begins another story; Ctrl-D ends."
 LEAST = 0.01
 """Sentences with less weight than this in every hop are not shown."""
 SHADES = ("30;48;5;194", "30;48;5;157", "30;48;5;114", "30;48;5;71", "97;48;5;28")
@@ -67,7 +68,7 @@ def main(argv: list[str]) -> int:
         name = options.get("input", STDIN)
         asking = Asking(loaded, name=name, as_json=options.get("json", False), colours=colours)
         if not options.keys() & {"input", "output"} and sys.stdin.isatty():
-            _converse(asking)
+            converse(GREETING, asking.hear)
             return 0
         answers = asking.all(decoded(source, name))
         if "output" in options:
@@ -209,22 +210,21 @@ class Asking:
         """
         asked = False
         for line in lines:
-            answer = self.hear(line)
-            if answer is not None:
+            for answer in self.hear(line):
                 asked = True
                 yield answer
         if not asked:
             raise UserError(f"{self._reading.name}: no question; a line that asks ends in ?")
 
-    def hear(self, line: str) -> str | None:
-        """The answer to a line that asks, None to another."""
+    def hear(self, line: str) -> Iterator[str]:
+        """The answer to a line that asks, nothing to another."""
         words, question = self._reading.read(line)
         unknown = sorted({*words} - self._known)
         self._known |= {*unknown}  # each is named once
         if unknown:
             self._say(f"not in the training text, and read as one unknown word: {', '.join(unknown)}")
         if question is None:
-            return None
+            return
         limit = self._loaded.data.sentences
         if len(question.story) > limit and not self._cut:
             self._say(f"the story has {len(question.story)} sentences; the last {limit} are read, here and below")
@@ -233,7 +233,7 @@ class Asking:
             answer = ask(self._loaded, question)
         except UserError as error:
             raise UserError(f"{self._reading.name}, line {question.line}: {error}") from error
-        return answer.as_json() if self._as_json else answer.as_text(colours=self._colours)
+        yield answer.as_json() if self._as_json else answer.as_text(colours=self._colours)
 
     def _say(self, message: str) -> None:
         print(f"seqtrain: {self._reading.name}, line {self._reading.line}: {message}", file=sys.stderr)
@@ -266,26 +266,3 @@ def _coloured(text: str, code: str) -> str:
 
 def _shade(weight: float) -> str:
     return SHADES[min(int(weight * len(SHADES)), len(SHADES) - 1)] if weight >= LEAST else ""
-
-
-def _converse(asking: Asking) -> None:
-    print(
-        "A sentence a line; a line that ends in ? asks; an empty one begins another story; Ctrl-D ends.",
-        file=sys.stderr,
-    )
-    prompted = sys.stdout.isatty()
-    while True:
-        try:
-            text = input("> " if prompted else "")
-            text.encode("utf-8")  # where the terminal's language is not known, other bytes come as halves of characters
-            answer = asking.hear(text)
-            if answer is not None:
-                print(answer, flush=True)
-        except EOFError:
-            if prompted:
-                print()
-            return
-        except UnicodeError:
-            print("seqtrain: that is not UTF-8", file=sys.stderr)
-        except UserError as error:  # one line is refused, the conversation goes on
-            print(f"seqtrain: {error}", file=sys.stderr)

@@ -22,11 +22,11 @@ computed in 32 bits.
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from io import TextIOWrapper
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -186,24 +186,30 @@ def _rows(
 
 
 def _converse(loaded: "Loaded", decoding: Decoding, n_best: int | None) -> None:
-    config = loaded.config.data
-    print(f"{config.get('source')} → {config.get('target')}; a sentence a line, Ctrl-D ends.", file=sys.stderr)
+    config, numbers = loaded.config.data, count(1)
+    converse(
+        f"{config.get('source')} → {config.get('target')}; a sentence a line, Ctrl-D ends.",
+        lambda text: _rows(loaded, decoding, n_best, [text], STDIN, next(numbers)),
+    )
+
+
+def converse(greeting: str, hear: Callable[[str], Iterable[str]]) -> None:
+    """Prints what `hear` says to every line that is typed; one that is refused, or no UTF-8, does not end it."""
+    print(greeting, file=sys.stderr)
     prompted = sys.stdout.isatty()
-    number = 0
     while True:
         try:
             text = input("> " if prompted else "")
             text.encode("utf-8")  # where the terminal's language is not known, other bytes come as halves of characters
-            number += 1
-            for row in _rows(loaded, decoding, n_best, [text], STDIN, number):
-                print(row)
+            for row in hear(text):
+                print(row, flush=True)
         except EOFError:
             if prompted:
                 print()
             return
         except UnicodeError:
             print("seqtrain: that is not UTF-8", file=sys.stderr)
-        except UserError as error:  # one sentence is refused, the conversation goes on
+        except UserError as error:
             print(f"seqtrain: {error}", file=sys.stderr)
 
 

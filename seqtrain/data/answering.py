@@ -217,36 +217,25 @@ class AnsweringData(SequenceData):
 
     def _report(self, split: Split) -> None:
         stories = self._stories[split]
-        total, (words, with_words), (answers, with_answers) = (
-            len(stories),
-            stories.unknown_words(self._ids),
-            stories.unknown_answers(),
-        )
-        if self.cut[split]:
-            log.warning(
-                "%d of %d %s stories are longer than data.sentences=%d: their last sentences are kept",
+        words, with_words = stories.unknown_words(self._ids)
+        answers, with_answers = stories.unknown_answers()
+        for number, what in (
+            (
                 self.cut[split],
-                total,
-                split,
-                self.sentences,
-            )
-        if words:
-            log.warning(
-                "%d of %d %s questions or their stories have words that are not in the training text (%s): "
-                "all are read as one unknown word",
+                f"stories are longer than data.sentences={self.sentences}: their last sentences are kept",
+            ),
+            (
                 with_words,
-                total,
-                split,
-                _named(words),
-            )
-        if answers:
-            log.warning(
-                "%d of %d %s questions have answers that are not in training (%s): each counts as an error",
+                f"questions or their stories have words that are not in the training text ({_named(words)}): "
+                "all are read as one unknown word",
+            ),
+            (
                 with_answers,
-                total,
-                split,
-                _named(answers),
-            )
+                f"questions have answers that are not in training ({_named(answers)}): each counts as an error",
+            ),
+        ):
+            if number:
+                log.warning("%d of %d %s %s", number, len(stories), split, what)
 
 
 def _by_task(questions: Sequence[Question]) -> dict[int, list[Question]]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, Self
 
 import torch
+import torch.nn.functional as F
 
 Goal = Literal["min", "max"]
 
@@ -77,3 +78,26 @@ class Task(ABC):
     @abstractmethod
     def metrics(self, sums: dict[str, float]) -> dict[str, float]:
         """Metrics of everything that was summed."""
+
+
+def classification(logits_BC: torch.Tensor, classes_B: torch.Tensor, *, smoothing: float) -> Measures:
+    """Cross-entropy of (B,) class ids, a mean over examples, its sums, and which of them are right.
+
+    Args:
+        logits_BC: of every class.
+        classes_B: the right ones.
+        smoothing: share of the target distribution spread over the classes; `nll` is always without it.
+    """
+    logits_BC = logits_BC.float()
+    loss = F.cross_entropy(logits_BC, classes_B, label_smoothing=smoothing)
+    nll = F.cross_entropy(logits_BC.detach(), classes_B, reduction="sum")
+    count = torch.tensor(len(classes_B), device=logits_BC.device)
+    right_B = logits_BC.argmax(1) == classes_B
+    sums = {"nll": nll, "loss": loss.detach() * count, "correct": right_B.sum(), "count": count}
+    return Measures(loss, sums, {"accuracy": right_B.float()})
+
+
+def classification_metrics(sums: dict[str, float]) -> dict[str, float]:
+    """Loss, negative log-likelihood (nats an example) and accuracy (share of right classes), of such sums."""
+    count = sums["count"]
+    return {"loss": sums["loss"] / count, "nll": sums["nll"] / count, "accuracy": sums["correct"] / count}

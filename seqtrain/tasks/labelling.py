@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 
-from seqtrain.tasks.base import Batch, Goal, Measures, Task
+from seqtrain.tasks.base import Batch, Goal, Measures, Task, classification, classification_metrics
 
 
 @dataclass
@@ -48,18 +47,8 @@ class Labelling(Task):
             batch: labelled sequences.
             smoothing: share of the target distribution spread over the classes; `nll` is always without it.
         """
-        logits_BC = network(batch.tokens, batch.lengths).float()
-        loss = F.cross_entropy(logits_BC, batch.labels, label_smoothing=smoothing)
-        nll = F.cross_entropy(logits_BC.detach(), batch.labels, reduction="sum")
-        count = torch.tensor(len(batch), device=logits_BC.device)
-        right_B = logits_BC.argmax(1) == batch.labels
-        sums = {"nll": nll, "loss": loss.detach() * count, "correct": right_B.sum(), "count": count}
-        return Measures(loss, sums, {"accuracy": right_B.float()})
+        return classification(network(batch.tokens, batch.lengths), batch.labels, smoothing=smoothing)
 
     def metrics(self, sums: dict[str, float]) -> dict[str, float]:
         """Loss, negative log-likelihood (nats an example) and accuracy (share of right labels)."""
-        return {
-            "loss": sums["loss"] / sums["count"],
-            "nll": sums["nll"] / sums["count"],
-            "accuracy": sums["correct"] / sums["count"],
-        }
+        return classification_metrics(sums)

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 
-from seqtrain.tasks.base import Batch, Goal, Measures, Task
+from seqtrain.tasks.base import Batch, Goal, Measures, Task, classification, classification_metrics
 
 
 @dataclass
@@ -54,15 +53,9 @@ class Retrieval(Task):
             smoothing: share of the target distribution spread over the classes; `nll` is always without it.
         """
         real_BM = torch.arange(batch.keys.shape[1], device=batch.pairs.device) < batch.pairs.unsqueeze(1)
-        logits_BC = network(batch.keys, batch.values, batch.query, real_BM).float()
-        loss_B = F.cross_entropy(logits_BC, batch.targets, label_smoothing=smoothing, reduction="none")
-        nll = F.cross_entropy(logits_BC.detach(), batch.targets, reduction="sum")
-        right_B = logits_BC.argmax(1) == batch.targets
-        count = torch.tensor(len(batch), device=logits_BC.device)
-        sums = {"nll": nll, "loss": loss_B.detach().sum(), "correct": right_B.sum(), "count": count}
-        return Measures(loss_B.mean(), sums, {"accuracy": right_B.float()})
+        logits_BC = network(batch.keys, batch.values, batch.query, real_BM)
+        return classification(logits_BC, batch.targets, smoothing=smoothing)
 
     def metrics(self, sums: dict[str, float]) -> dict[str, float]:
         """Loss, negative log-likelihood in nats a query, and the share of queries that are answered right."""
-        count = sums["count"]
-        return {"loss": sums["loss"] / count, "nll": sums["nll"] / count, "accuracy": sums["correct"] / count}
+        return classification_metrics(sums)

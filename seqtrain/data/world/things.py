@@ -1,7 +1,7 @@
 """Tasks 2, 3, 5, 7 and 8: things that people take, drop and give, and where they get to by that."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from seqtrain.data.world.engine import Dice, Draft, House
 from seqtrain.data.world.words import PEOPLE, ROOMS, THINGS
@@ -128,19 +128,18 @@ def _one_who_holds(dice: Dice, house: House) -> tuple[str, list[str], list[int]]
 
 def counting(dice: Dice, length: int) -> Draft | None:
     """Task 7: how many things does somebody carry?"""
-    house = _passed_on(dice, length, verbs=("move", "take", "take", "take", "give", "drop"))
-    found = _one_who_holds(dice, house)
-    if found is None:
-        return None
-    actor, things, lines = found
-    return Draft(house.sentences, f"how many things is {actor} carrying", NUMBERS[len(things)], tuple(lines))
+    return _carrying(dice, length, "how many things is {} carrying", lambda things: NUMBERS[len(things)])
 
 
 def lists(dice: Dice, length: int) -> Draft | None:
     """Task 8: what does somebody carry? A list in the order of the alphabet."""
+    return _carrying(dice, length, "what is {} carrying", lambda things: ",".join(sorted(things)) or "nothing")
+
+
+def _carrying(dice: Dice, length: int, question: str, answer: Callable[[list[str]], str]) -> Draft | None:
     house = _passed_on(dice, length, verbs=("move", "take", "take", "take", "give", "drop"))
     found = _one_who_holds(dice, house)
     if found is None:
         return None
     actor, things, lines = found
-    return Draft(house.sentences, f"what is {actor} carrying", ",".join(sorted(things)) or "nothing", tuple(lines))
+    return Draft(house.sentences, question.format(actor), answer(things), tuple(lines))
