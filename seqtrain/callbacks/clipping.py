@@ -29,7 +29,7 @@ class GradientClipping(pl.Callback):
     Logs, whenever Lightning logs a step: `grad/norm`, the norm of all gradients before clipping; `grad/clipped_share`,
     the share of the steps since the last time that were clipped; `grad/skipped`, how many steps were skipped so far.
 
-    Under float16 the gradients arrive unscaled, and a step that overflowed is the scaler's to skip, as always in such
+    Under float16 the gradients are unscaled before, and a step that overflowed is the scaler's to skip, as always in such
     a training: it is counted, but `stop` does not stop for it.
 
     Args:
@@ -97,10 +97,7 @@ class GradientClipping(pl.Callback):
         """Clips the gradients of `optimizer`'s parameters in place, or takes them away."""
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
-            raise UserError(
-                f"{type(optimizer).__name__} unscales float16 gradients in its own step, after they would be clipped",
-                "Set optimizer.fused=false, or use bf16-mixed.",
-            )
+            scaler.unscale_(optimizer)  # a fused optimizer would do so in its own step, after they are clipped
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if not parameters:
             return

@@ -12,6 +12,8 @@ from seqtrain.layers.lstm import lstm_step
 from seqtrain.layers.stepped import OverTime, SteppedLayer, at_ends
 
 GATES = ("i", "f", "g", "o")
+HYPER_HIDDEN = 64
+"""Width of the small LSTM, unless another is chosen."""
 
 Products = tuple[OverTime, OverTime, OverTime, OverTime]
 
@@ -52,7 +54,7 @@ class HyperLSTMLayer(SteppedLayer):
         *,
         inputs: int,
         hidden: int,
-        hyper_hidden: int = 64,
+        hyper_hidden: int = HYPER_HIDDEN,
         hyper_embedding: int = 16,
         layer_norm: bool = True,
         recurrent_dropout: float = 0.0,
@@ -85,6 +87,11 @@ class HyperLSTMLayer(SteppedLayer):
                     "hyper_c": nn.LayerNorm(hyper),
                 }
             )
+
+    @property
+    def parts(self) -> list[int]:
+        """H, H, Ĥ, Ĥ."""
+        return [self.hidden, self.hidden, self.hyper_hidden, self.hyper_hidden]
 
     def read(self, x_TBI: Tensor) -> Tensor:
         """[W x; the small LSTM's product of x, with its bias] for all steps."""

@@ -12,7 +12,8 @@ from seqtrain.layers.recurrent import Recurrent, reverse_within
 class StateEncoder(Reader):
     """Reads a sentence into the states of all its layers, and whatever else cells remember: an LSTM's h and c.
 
-    Where it reads both ways, each layer's two states become one by a linear bridge.
+    Where it reads both ways, a layer's first state of the decoder is both directions' side by side: h is [→h; ←h], c is
+    [→c; ←c], each half as wide.
 
     Args:
         vocabulary: number of source tokens.
@@ -28,20 +29,17 @@ class StateEncoder(Reader):
     ) -> None:
         super().__init__(vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout)
         self.reverse = reverse
-        S = recurrent.state_size
-        self.bridges = nn.ModuleList(
-            nn.Linear(2 * S, S) for _ in range(len(recurrent.stack) if recurrent.directions == 2 else 0)
-        )
 
     def forward(self, source_BS: Tensor, lengths_B: Tensor) -> Tensor:
         """The (L, B, S) first states of the decoder's layers for (B, S) ids of (B,) lengths."""
         if self.reverse:
             source_BS = reverse_within(source_BS.t().unsqueeze(-1), lengths_B - 1)[..., 0].t()
         _, last_LBS = self.read(source_BS, lengths_B)
-        if not self.bridges:
+        if self.recurrent.directions == 1:
             return last_LBS
-        both = zip(self.bridges, last_LBS[0::2], last_LBS[1::2], strict=True)
-        return torch.stack([bridge(torch.cat(states, dim=-1)) for bridge, *states in both])
+        parts = self.recurrent.cells()[0][0].parts
+        ways = [last_LBS[way::2].split(parts, dim=-1) for way in range(2)]
+        return torch.cat([part for both in zip(*ways, strict=True) for part in both], dim=-1)
 
 
 class StateDecoder(Writer):

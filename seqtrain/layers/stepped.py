@@ -34,6 +34,11 @@ class RecurrentLayer(nn.Module):
         """
         raise NotImplementedError
 
+    @property
+    def parts(self) -> list[int]:
+        """The widths of what a state consists of: h, and whatever else a cell remembers, H wide if it does not say."""
+        return [self.hidden] * (self.state_size // self.hidden)
+
     def expect(self, size: float) -> None:
         """Told, when a network is built, how large inputs are: the root mean square of an element. For layers whose
         start depends on it.

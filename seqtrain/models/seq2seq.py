@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 from seqtrain.config.types import Positive
+from seqtrain.errors import UserError
 from seqtrain.layers.encoder_decoder import EncoderDecoder
 from seqtrain.layers.seq2seq import StateDecoder, StateEncoder
 from seqtrain.models.translator import RecurrentTranslator
@@ -16,9 +17,13 @@ class Seq2Seq(RecurrentTranslator):
         task: what the network is built for.
         cell: the unit, as in `model=CELL`, with that model's default options.
         layers: recurrent layers of the encoder, and of the decoder.
-        bidirectional: whether the encoder reads both ways; each layer's two states then become one by a linear bridge.
+        bidirectional: whether the encoder reads both ways. Each direction is then half as wide, and the decoder starts
+            from both directions' states side by side.
         reverse_source: whether the encoder reads the words last to first (section 3.3 of the paper).
         options: see `RecurrentTranslator`.
+
+    Raises:
+        UserError: both directions are to share an odd width.
     """
 
     def __init__(
@@ -32,5 +37,7 @@ class Seq2Seq(RecurrentTranslator):
         **options: Any,
     ) -> None:
         super().__init__(task=task, cell=cell, layers=layers, bidirectional=bidirectional, **options)
-        encoder = StateEncoder(**self.reading(task), reverse=reverse_source)
+        if bidirectional and self.hidden % 2:
+            raise UserError(f"model.hidden={self.hidden} cannot be shared by two directions", "Choose an even width.")
+        encoder = StateEncoder(**self.reading(task, halved=bidirectional), reverse=reverse_source)
         self.network = EncoderDecoder(encoder=encoder, decoder=StateDecoder(**self.writing(task, encoder)))

@@ -1,12 +1,13 @@
 """What the recurrent translators share: a cell by its name, and its sizes in encoder and decoder."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from seqtrain.config.types import Positive, Probability
 from seqtrain.layers.dropout import Dropout
 from seqtrain.layers.gru import GRULayer
-from seqtrain.layers.hyper import HyperLSTMLayer
+from seqtrain.layers.hyper import HYPER_HIDDEN, HyperLSTMLayer
 from seqtrain.layers.lstm import LSTMLayer
 from seqtrain.layers.multiplicative import MLSTMLayer, MRNNLayer
 from seqtrain.layers.recurrent import Cell, Recurrent
@@ -23,6 +24,8 @@ CELLS: Mapping[str, Cell] = {
     "mlstm": MLSTMLayer,
     "hyperlstm": HyperLSTMLayer,
 }
+HALVED: Mapping[str, Cell] = {**CELLS, "hyperlstm": partial(HyperLSTMLayer, hyper_hidden=HYPER_HIDDEN // 2)}
+"""The same; where a width does not follow from that of `hidden`, it is half as large."""
 
 
 class RecurrentTranslator(SequenceModel):
@@ -60,24 +63,27 @@ class RecurrentTranslator(SequenceModel):
         self.cell, self.embedding, self.hidden, self.layers = cell, embedding, hidden, layers
         self.bidirectional, self.dropout, self.tie_embeddings = bidirectional, dropout, tie_embeddings
 
-    def stack(self, *, both: bool, input_size: float | None = None) -> Recurrent:
-        """Recurrent layers over embeddings, in `both` directions or one; for `input_size` see `Recurrent`."""
+    def stack(self, *, both: bool, halved: bool = False, input_size: float | None = None) -> Recurrent:
+        """Recurrent layers over embeddings, in `both` directions or one; for `input_size` see `Recurrent`.
+
+        `halved`, whatever a cell remembers is half as wide: that of two directions together is as wide as that of one.
+        """
         return Recurrent(
-            cell=CELLS[self.cell],
+            cell=(HALVED if halved else CELLS)[self.cell],
             inputs=self.embedding,
-            hidden=self.hidden,
+            hidden=self.hidden // 2 if halved else self.hidden,
             layers=self.layers,
             bidirectional=both,
             dropout=self.dropout,
             input_size=input_size,
         )
 
-    def reading(self, task: Translation) -> dict[str, Any]:
-        """What every encoder is made of."""
+    def reading(self, task: Translation, *, halved: bool = False) -> dict[str, Any]:
+        """What every encoder is made of; for `halved` see `stack`."""
         return {
             "vocabulary": task.source_vocabulary,
             "embedding": self.embedding,
-            "recurrent": self.stack(both=self.bidirectional),
+            "recurrent": self.stack(both=self.bidirectional, halved=halved),
             "dropout": Dropout(self.dropout),
         }
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pytorch_lightning.plugins import MixedPrecision
 
 from seqtrain.callbacks.clipping import GradientClipping, clip_per_unit_
 from seqtrain.errors import UserError
@@ -217,6 +218,26 @@ def test_bfloat16(tmp_path: Path) -> None:
     model = run(GradientClipping(norm=0.5), tmp_path, precision="bf16-mixed")
     norms = [torch.nn.utils.get_total_norm([g for g in step if g is not None]).item() for step in model.seen]
     assert max(norms) <= 0.5 + 1e-5
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_float16_is_unscaled_before(fused: bool, tmp_path: Path) -> None:
+    """A fused optimizer unscales gradients in its own step, where others are given unscaled ones."""
+
+    class Scaled(Watched):
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.01, fused=fused)
+
+    torch.manual_seed(0)
+    model = Scaled(scale=50.0)
+    before = [p.detach().clone() for p in model.parameters()]
+    precision = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=8.0))
+    run(GradientClipping(norm=1.5), tmp_path, model, plugins=[precision], max_steps=1)
+    expected = parameters_with(first_gradients())
+    torch.nn.utils.clip_grad_norm_(expected, 1.5)
+    for old, new, seen, parameter in zip(before, model.parameters(), model.seen[0], expected, strict=True):
+        torch.testing.assert_close(seen, parameter.grad, rtol=1e-2, atol=1e-3)
+        torch.testing.assert_close(new, old - 0.01 * parameter.grad, rtol=1e-2, atol=1e-4)
 
 
 def test_refuses_to_clip_twice(tmp_path: Path) -> None:

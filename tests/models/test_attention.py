@@ -168,17 +168,26 @@ def test_the_decoder_of_seq2seq_starts_from_whole_states_of_torchs_lstm(reverse:
         torch.testing.assert_close(states[:, row], torch.cat([h, c], dim=1))
 
 
-def test_both_directions_are_joined_layer_by_layer() -> None:
-    model, batch = tiny("seq2seq", PAIR, bidirectional=True, cell="gru"), translations()
+@pytest.mark.parametrize(("cell", "parts"), [("gru", [6]), ("mlstm", [6, 6]), ("hyperlstm", [6, 6, 32, 32])])
+@torch.no_grad()
+def test_both_directions_states_are_put_side_by_side(cell: str, parts: list[int]) -> None:
+    model, batch = tiny("seq2seq", PAIR, bidirectional=True, reverse_source=False, cell=cell), translations()
     encoder = model.network.encoder
-    with torch.no_grad():
-        for bridge in encoder.bridges:
-            bridge.weight.copy_(torch.cat([torch.eye(12), 2 * torch.eye(12)], dim=1))
-            bridge.bias.zero_()
-        _, last = encoder.read(batch.source, batch.source_lengths)
-        encoder.reverse = False
-        joined = encoder(batch.source, batch.source_lengths)
-    torch.testing.assert_close(joined, last[0::2] + 2 * last[1::2])
+    _, last = encoder.read(batch.source, batch.source_lengths)
+    first = encoder(batch.source, batch.source_lengths)
+    for layer in range(2):
+        forward, backward = last[2 * layer], last[2 * layer + 1]
+        at = 0
+        for width in parts:
+            torch.testing.assert_close(first[layer, :, 2 * at : 2 * at + width], forward[:, at : at + width])
+            torch.testing.assert_close(first[layer, :, 2 * at + width : 2 * (at + width)], backward[:, at : at + width])
+            at += width
+    assert first.shape[2] == model.network.decoder.recurrent.state_size == 2 * at
+
+
+def test_two_directions_share_an_even_width() -> None:
+    with pytest.raises(UserError, match=r"model\.hidden=13 cannot be shared"):
+        tiny("seq2seq", PAIR, bidirectional=True, hidden=13)
 
 
 def test_gradient_flow_through_a_decoder_that_attends() -> None:
