@@ -29,8 +29,8 @@ class GradientClipping(pl.Callback):
     Logs, whenever Lightning logs a step: `grad/norm`, the norm of all gradients before clipping; `grad/clipped_share`,
     the share of the steps since the last time that were clipped; `grad/skipped`, how many steps were skipped so far.
 
-    Under float16 the gradients are unscaled before, and a step that overflowed is the scaler's to skip, as always in such
-    a training: it is counted, but `stop` does not stop for it.
+    Under float16 the gradients are unscaled before, and a step that overflowed is the scaler's to skip, as always in
+    such a training: it is counted, but `stop` does not stop for it.
 
     Args:
         norm: the largest norm allowed; `None`, with `value` and `adaptive` `None` too, clips nothing and logs the norm.
