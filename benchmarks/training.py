@@ -1,6 +1,7 @@
 """Training throughput: seqtrain's whole loop against a bare PyTorch loop over the same modules and batches.
 
     python -m benchmarks.training data.root=PATH [any other override]
+    python -m benchmarks.training model=memn2n data=babi data.root=PATH
 
 Two equal models take the same steps on the same batches, one in the trainer and one in a plain loop, in turn step by
 step, so that whatever else the machine does falls on both.
@@ -29,9 +30,14 @@ from seqtrain.runs.metrics import MetricsFile
 STEPS, WARM_UP = 60, 5
 
 
-def bare_steps(config: Any, data: Any, model: Any) -> Iterator[None]:
-    """One step of a plain loop a turn: batch, autocast, loss, backward, clipping, optimiser; nothing logged."""
+def bare_steps(config: Any, data: Any, model: Any) -> Iterator[int]:
+    """One step of a plain loop a turn: batch, autocast, loss, backward, clipping, optimiser; nothing logged.
+
+    Yields:
+        How many examples it had.
+    """
     optimizer = build(config.optimizer, "optimizer", params=model.parameters())
+    clipping = config.callbacks.clipping
     bfloat16 = config.trainer.precision == "bf16-mixed"
     model.train()
     for batch in data.train_dataloader():
@@ -39,17 +45,18 @@ def bare_steps(config: Any, data: Any, model: Any) -> Iterator[None]:
             loss = model.measure(batch, smoothing=model.label_smoothing).loss
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), config.callbacks.clipping.norm)
+        for parameters in [[p] for p in model.parameters()] if clipping.per_parameter else [model.parameters()]:
+            torch.nn.utils.clip_grad_norm_(parameters, clipping.norm)
         optimizer.step()
-        yield
+        yield len(batch.index)
 
 
 class InTurn(pl.Callback):
     """Takes a bare step behind every step of the trainer; keeps the seconds of both."""
 
-    def __init__(self, steps: Iterator[None]) -> None:
+    def __init__(self, steps: Iterator[int]) -> None:
         self.steps = steps
-        self.end = 0.0
+        self.end, self.examples = 0.0, 0
         self.seconds: dict[str, list[float]] = {"seqtrain": [], "bare loop": []}
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
@@ -57,10 +64,11 @@ class InTurn(pl.Callback):
         start = time.perf_counter()
         if trainer.global_step > WARM_UP:
             self.seconds["seqtrain"].append(start - self.end)
-        next(self.steps)
+        examples = next(self.steps)
         self.end = time.perf_counter()
         if trainer.global_step > WARM_UP:
             self.seconds["bare loop"].append(self.end - start)
+            self.examples += examples
 
 
 def in_turn(config: Any, data: Any, model: Any, clock: InTurn, directory: Path) -> None:
@@ -85,7 +93,7 @@ def in_turn(config: Any, data: Any, model: Any, clock: InTurn, directory: Path) 
 def main(overrides: list[str]) -> None:
     """Prints the ratio."""
     quieten_lightning()
-    config = compose(["data=multi30k", "callbacks=default", "~callbacks.early_stopping", *overrides])
+    config = compose(["data=multi30k", "callbacks=default", "callbacks.early_stopping=null", *overrides])
     models, datas = [], []
     for _ in range(2):
         data = build(config.data, "data", seed=config.seed)
@@ -102,7 +110,8 @@ def main(overrides: list[str]) -> None:
         in_turn(config, datas[0], models[0], clock, Path(directory))
     print(machine())
     for name, values in clock.seconds.items():
-        print(f"{name:10} {statistics.median(values) * 1e3:.1f} ms a step (median of {len(values)})")
+        rate = clock.examples / sum(values)
+        print(f"{name:10} {statistics.median(values) * 1e3:.1f} ms a step (of {len(values)}), {rate:.0f} examples/s")
     ratios = sorted(a / b for a, b in zip(*clock.seconds.values(), strict=True))
     quarters = statistics.quantiles(ratios)
     print(f"ratio, step by step: median {quarters[1]:.3f}, middle half {quarters[0]:.3f} to {quarters[2]:.3f}")

@@ -4,6 +4,8 @@ The equations are the paper's sections 3.1 and 3.4; what Weston et al. 2015, arX
 is here too: N-grams, a non-linear embedding, and a number of hops that depends on the question.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -131,31 +133,98 @@ class FactMatching(Matching):
         return e_BKE @ candidates_BCE.mT + x_older_BK.unsqueeze(2) * older_BKC, r_BK
 
 
+class Response(Matching):
+    """Answers word by word, until the word w_∅ is chosen that ends a list (Weston 2015, section 4):
+
+        r_1 = arg max s_R([x, m_o1, …], w), r_2 = arg max s_R([x, m_o1, …, r_1], w) …
+
+    An answered word is a feature of its own in x, and another one as what is compared. Where no answer of the training
+    set is a list, there is one word and no w_∅.
+
+    Answers are ranked by the smallest lead of their words, s_R(…, w_k) − max_{w ≠ w_k} s_R(…, w) over the places k:
+    that of what would be chosen is above 0, that of all others is not.
+
+    Args:
+        features: number of features of a sentence.
+        width: n, of the embedding.
+        nonlinear: whether the embedding is.
+        answers: all of them; the words of a list are joined by commas.
+    """
+
+    def __init__(self, *, features: int, width: int, nonlinear: bool, answers: Sequence[str]) -> None:
+        super().__init__(features=features, width=width, nonlinear=nonlinear)
+        lists = [answer.split(",") for answer in answers]
+        number = {word: n for n, word in enumerate(sorted({word for words in lists for word in words}))}
+        several = max(map(len, lists)) > 1
+        chosen = [[number[word] for word in words] + [len(number)] * several for words in lists]
+        begun = sorted({tuple(words[:k]) for words in chosen for k in range(len(words))})
+        R = len(number) + several
+        self.words_RE = nn.Parameter(torch.randn(R, width) * DEVIATION)
+        self.said_RE = nn.Parameter(torch.randn(R, width) * DEVIATION) if several else None
+        counts_PR = torch.zeros(len(begun), R)
+        for row, words in zip(counts_PR, begun, strict=True):
+            for word in words:
+                row[word] += 1.0
+        place = {words: R * n for n, words in enumerate(begun)}
+        steps = [[place[tuple(words[:k])] + word for k, word in enumerate(words)] for words in chosen]
+        longest = max(map(len, steps))
+        self.steps_AK: Tensor  # of each answer where its words are among those of all P beginnings, the last one again
+        self.counts_PR: Tensor
+        self.register_buffer("counts_PR", counts_PR, persistent=False)
+        padded = [words + words[-1:] * (longest - len(words)) for words in steps]
+        self.register_buffer("steps_AK", torch.tensor(padded), persistent=False)
+
+    def forward(self, x_BE: Tensor) -> Tensor:
+        """(B, P, R): s_R of every word behind every beginning of an answer, of the sums x of questions and facts."""
+        x_BPE = x_BE.unsqueeze(1)
+        if self.said_RE is not None:
+            x_BPE = x_BPE + self.counts_PR @ self.said_RE
+        return self.embed(x_BPE) @ self.embed(self.words_RE).t()
+
+    def ranked(self, scores_BPR: Tensor) -> Tensor:
+        """(B, A): the smallest lead of each answer's words."""
+        first_BP2 = scores_BPR.topk(min(2, scores_BPR.shape[2]), dim=2).values
+        is_first_BPR = scores_BPR == first_BP2[..., :1]
+        lead_BPR = scores_BPR - torch.where(is_first_BPR, first_BP2[..., -1:], first_BP2[..., :1])
+        return lead_BPR.flatten(1)[:, self.steps_AK].amin(2)
+
+    def loss(self, scores_BPR: Tensor, answers_B: Tensor, margin: float) -> Tensor:
+        """(B,): Σ_w̄ max(0, γ − s_R(…, w_k) + s_R(…, w̄)) over the words w_k of the answers, each behind those before."""
+        R = scores_BPR.shape[2]
+        steps_BK = self.steps_AK[answers_B]
+        first_BK = F.pad(steps_BK[:, 1:] != steps_BK[:, :-1], (1, 0), value=True)
+        of_word_BKR = scores_BPR.gather(1, (steps_BK // R).unsqueeze(2).expand(-1, -1, R))
+        word_BK1 = (steps_BK % R).unsqueeze(2)
+        short_BKR = F.relu(margin - of_word_BKR.gather(2, word_BK1) + of_word_BKR).scatter(2, word_BK1, 0.0)
+        return (short_BKR.sum(2) * first_BK).sum(1)
+
+
 class MemNN(nn.Module):
     """Chooses facts one after another, and then the answer.
 
     o_1 = arg max s_Ot(x, m), o_2 = arg max s_Ot([x, m_o1], m) …, where the most preferred is found by a pass from the
-    oldest fact to the newest which keeps the winner of each comparison, until m_∅ is chosen; r = arg max s_R([x, m_o1,
-    …], w) over the answers. No fact is chosen twice.
+    oldest fact to the newest which keeps the winner of each comparison, until m_∅ is chosen; and then the answer, see
+    `Response`. No fact is chosen twice.
 
     Args:
         ngrams: what the features of a sentence are.
-        answers: number of answers A; each is one feature, lists too.
+        answers: those of the training set; the words of a list are joined by commas.
         width: n, of the embeddings.
         hops: the most facts that are chosen.
         nonlinear: see `Matching`.
         margin: γ, by which a true fact or answer is to win.
     """
 
-    def __init__(self, *, ngrams: NGrams, answers: int, width: int, hops: int, nonlinear: bool, margin: float) -> None:
+    def __init__(
+        self, *, ngrams: NGrams, answers: Sequence[str], width: int, hops: int, nonlinear: bool, margin: float
+    ) -> None:
         super().__init__()
         self.ngrams, self.hops, self.margin = ngrams, hops, margin
         self.facts = FactMatching(features=ngrams.features, width=width, nonlinear=nonlinear, chosen=hops > 1)
-        self.response = Matching(features=ngrams.features, width=width, nonlinear=nonlinear)
-        self.answers_AE = nn.Parameter(torch.randn(answers, width) * DEVIATION)
+        self.response = Response(features=ngrams.features, width=width, nonlinear=nonlinear, answers=answers)
 
     def forward(self, story_BMW: Tensor, question_BW: Tensor) -> Tensor:
-        """(B, A) scores s_R of the answers to questions (B, W) on stories (B, M, W)."""
+        """(B, A) scores of the answers to questions (B, W) on stories (B, M, W)."""
         return self.read(story_BMW, question_BW)[0]
 
     def read(self, story_BMW: Tensor, question_BW: Tensor) -> tuple[Tensor, Tensor]:
@@ -190,7 +259,7 @@ class MemNN(nn.Module):
             answer_x_BE = self.response.joined(answer_x_BE, fact_BF)
         # An empty story leaves the place that no fact has.
         hops_BKM = (torch.stack(chosen, dim=1).unsqueeze(2) == number_M).to(x_BE.dtype)
-        return self._answer(answer_x_BE), hops_BKM
+        return self.response.ranked(self.response(answer_x_BE)), hops_BKM
 
     def learn(self, batch: AnsweringBatch, *, smoothing: float) -> tuple[Tensor, Tensor]:
         """The margin ranking loss, a sum over questions whose answer is known, and the scores (B, A).
@@ -208,11 +277,9 @@ class MemNN(nn.Module):
             story_BMF, question_BF = self.ngrams(batch.story), self.ngrams(batch.question)
             loss_B, chosen_BK = self._fact_loss(story_BMF, question_BF, batch.supports)
             x_BE = self.response.joined(self.response.question(question_BF), _at(story_BMF, chosen_BK).flatten(1))
-            scores_BA = self._answer(x_BE)
-            answers_B1 = batch.answers.clamp(min=0).unsqueeze(1)
-            short_BA = F.relu(self.margin - scores_BA.gather(1, answers_B1) + scores_BA)
-            loss_B = loss_B + short_BA.scatter(1, answers_B1, 0.0).sum(1)
-        return (loss_B * (batch.answers >= 0)).sum(), scores_BA
+            scores_BPR = self.response(x_BE)
+            loss_B = loss_B + self.response.loss(scores_BPR, batch.answers.clamp(min=0), self.margin)
+        return (loss_B * (batch.answers >= 0)).sum(), self.response.ranked(scores_BPR.detach())
 
     def _fact_loss(self, story_BMF: Tensor, question_BF: Tensor, supports_BK: Tensor) -> tuple[Tensor, Tensor]:
         """(B,): Σ_f̄ max(0, γ − s_Ot(x, m_o, f̄)) over the hops and their false facts; (B, K) true facts, -1 at m_∅."""
@@ -239,9 +306,6 @@ class MemNN(nn.Module):
             left_BC, real_BC = left_BC & other_BC, real_BC & (other_BC | (number_C == M))
             place_B, asked_B = true_B, is_left_B
         return loss_B, torch.stack(chosen, dim=1)
-
-    def _answer(self, x_BE: Tensor) -> Tensor:
-        return self.response.embed(x_BE) @ self.response.embed(self.answers_AE).t()
 
 
 def _at(story_BMF: Tensor, places_BK: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ class MemNN(SequenceModel):
         super().__init__(task=task)
         self.network = Network(
             ngrams=NGrams(vocabulary=task.vocabulary, longest=ngrams, buckets=buckets),
-            answers=len(task.answers),
+            answers=task.answers,
             width=embedding,
             hops=hops,
             nonlinear=nonlinear,

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from seqtrain.layers.memnn import MemNN, NGrams
+from seqtrain.layers.memnn import MemNN, NGrams, Response
 from seqtrain.tasks.answering import AnsweringBatch
 
 STORY = [[2, 3], [4, 3, 5], [2, 6], [4, 5]]
 QUESTION = [7, 3]
+ANSWERS = ("b", "a,b", "c")
+WORDS = [[1, 3], [0, 1, 3], [2, 3]]
+"""Of each answer, a, b and c being 0, 1 and 2 and the end 3."""
 MARGIN = 0.3
 
 
@@ -25,9 +28,10 @@ class ByHand:
     def bag(self, table: str, words: list[int]) -> np.ndarray:
         return self.w[f"{table}.table.weight"][words].sum(0)
 
-    def x(self, part: str, chosen: list[int]) -> np.ndarray:
+    def x(self, part: str, chosen: list[int], said: list[int] | None = None) -> np.ndarray:
         facts = sum(self.bag(f"{part}.fact", STORY[i]) for i in chosen)
-        return self.embed(part, self.bag(f"{part}.question", QUESTION) + facts)
+        words = sum(self.w[f"{part}.said_RE"][word] for word in said or [])
+        return self.embed(part, self.bag(f"{part}.question", QUESTION) + facts + words)
 
     def prefers(self, chosen: list[int], y: int, other: int) -> float:
         """s_Ot(x, y, y'): M is the fact that ends the choice, the youngest."""
@@ -40,9 +44,22 @@ class ByHand:
         time = np.array([float(age < y) - float(age < other), float(y < other) - float(other < y)])
         return float(self.x("facts", chosen) @ (vectors[0] - vectors[1] + time @ self.w["facts.time_2E"]))
 
+    def words(self, chosen: list[int], said: list[int]) -> np.ndarray:
+        vectors = [self.embed("response", vector) for vector in self.w["response.words_RE"]]
+        return np.array([self.x("response", chosen, said) @ vector for vector in vectors])
+
+    def said(self, chosen: list[int]) -> list[int]:
+        found: list[int] = []
+        while len(found) < 4 and (not found or found[-1] != 3):
+            found.append(int(self.words(chosen, found).argmax()))
+        return found
+
     def scores(self, chosen: list[int]) -> np.ndarray:
-        answers = [self.embed("response", vector) for vector in self.w["answers_AE"]]
-        return np.array([self.x("response", chosen) @ vector for vector in answers])
+        leads = []
+        for words in WORDS:
+            scores = [self.words(chosen, words[:k]) for k in range(len(words))]
+            leads.append(min(s[w] - np.delete(s, w).max() for s, w in zip(scores, words, strict=True)))
+        return np.array(leads)
 
     def chosen(self, hops: int) -> list[int]:
         found: list[int] = []
@@ -70,14 +87,16 @@ class ByHand:
             if left:
                 left.remove(true)
                 given.append(true)
-        s = self.scores(given)
-        return loss + sum(max(0.0, MARGIN - s[answer] + s[r]) for r in range(len(s)) if r != answer)
+        for k, word in enumerate(WORDS[answer]):
+            s = self.words(given, WORDS[answer][:k])
+            loss += sum(max(0.0, MARGIN - s[word] + s[r]) for r in range(len(s)) if r != word)
+        return loss
 
 
 def network(*, longest: int = 1, hops: int = 4, nonlinear: bool = True, seed: int = 0) -> MemNN:
     torch.manual_seed(seed)
     ngrams = NGrams(vocabulary=8, longest=longest, buckets=64)
-    made = MemNN(ngrams=ngrams, answers=3, width=5, hops=hops, nonlinear=nonlinear, margin=MARGIN)
+    made = MemNN(ngrams=ngrams, answers=ANSWERS, width=5, hops=hops, nonlinear=nonlinear, margin=MARGIN)
     for parameter in made.parameters():
         parameter.data *= 6.0
     return made
@@ -97,8 +116,8 @@ def batch(supports: list[int], *, answer: int = 1, rows: int = 1) -> AnsweringBa
 @pytest.mark.parametrize("nonlinear", [False, True])
 @torch.no_grad()
 def test_facts_and_answers_are_chosen_as_in_the_paper(nonlinear: bool) -> None:
-    numbers = set()
-    for seed in range(12):
+    numbers, lists = set(), set()
+    for seed in range(60):
         net, asked = network(nonlinear=nonlinear, seed=seed), batch([])
         scores_BA, hops_BKM = net.read(asked.story, asked.question)
         by_hand = ByHand(net)
@@ -107,7 +126,13 @@ def test_facts_and_answers_are_chosen_as_in_the_paper(nonlinear: bool) -> None:
         assert hops_BKM.sum(2).eq(1).all()
         np.testing.assert_allclose(scores_BA[0], by_hand.scores(chosen), rtol=1e-4, atol=1e-5)
         numbers.add(len(chosen))
+        said = by_hand.said(chosen)
+        assert (scores_BA[0].max() > 0) == (said in WORDS)
+        if said in WORDS:
+            lists.add(scores_BA[0].argmax().item())
+            assert WORDS[scores_BA[0].argmax()] == said
     assert len(numbers) > 1  # the number of hops is the network's choice
+    assert lists
 
 
 @pytest.mark.parametrize("nonlinear", [False, True])
@@ -158,6 +183,18 @@ def test_neither_padding_nor_neighbours_change_anything() -> None:
         assert hops.shape[2] == sentences
         assert hops[0].argmax(1).unique().tolist() == hops_BKM[row].argmax(1).unique().tolist()
         assert hops_BKM[row].sum(1).eq(float(row < 2)).all()  # the last story is empty
+
+
+@torch.no_grad()
+def test_without_lists_an_answer_is_a_word() -> None:
+    made = Response(features=8, width=5, nonlinear=True, answers=("yes", "no", "maybe"))
+    x_BE = torch.randn(6, 5)
+    scores_BPR = made(x_BE)
+    assert scores_BPR.shape == (6, 1, 3)
+    assert made.said_RE is None
+    of_words = dict(zip(("maybe", "no", "yes"), scores_BPR[:, 0].unbind(1), strict=True))
+    by_answer = torch.stack([of_words[word] for word in ("yes", "no", "maybe")], dim=1)
+    assert made.ranked(scores_BPR).argmax(1).equal(by_answer.argmax(1))
 
 
 def test_ngrams_are_words_and_pairs_and_triples_in_their_order() -> None:
