@@ -12,7 +12,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +21,7 @@ import pytorch_lightning as pl
 import torch
 
 from benchmarks.timing import machine
+from seqtrain.callbacks.clipping import clip_per_matrix_
 from seqtrain.commands.train import build_callbacks, quieten_lightning
 from seqtrain.config.allow import build
 from seqtrain.config.compose import compose
@@ -40,13 +41,16 @@ def bare_steps(config: Any, data: Any, model: Any) -> Iterator[int]:
     clipping = config.callbacks.clipping
     bfloat16 = config.trainer.precision == "bf16-mixed"
     model.train()
-    for batch in data.train_dataloader():
+    for batch in chain.from_iterable(repeat(data.train_dataloader())):
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             loss = model.measure(batch, smoothing=model.label_smoothing).loss
         optimizer.zero_grad()
         loss.backward()
-        for parameters in [[p] for p in model.parameters()] if clipping.per_parameter else [model.parameters()]:
-            torch.nn.utils.clip_grad_norm_(parameters, clipping.norm)
+        if clipping.per_parameter:
+            for parameter in model.parameters():
+                clip_per_matrix_(parameter, clipping.norm)
+        else:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), clipping.norm)
         optimizer.step()
         yield len(batch.index)
 

@@ -64,7 +64,7 @@ def test_help_is_quick(seqtrain: Run) -> None:
         assert seqtrain("--help").returncode == 0
         return time.perf_counter() - start
 
-    assert min(seconds() for _ in range(5)) < 2  # the quickest, as other processes may run beside this one
+    assert any(seconds() < 2 for _ in range(5))  # other processes may run beside this one
 
 
 def test_version(seqtrain: Run) -> None:

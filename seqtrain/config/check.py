@@ -24,6 +24,9 @@ SETTINGS: Mapping[str, Any] = {
 }
 """The keys of a configuration that belong to no group, and their types."""
 
+CHOSEN = ("optimizer", "scheduler")
+"""Groups of which recipes set keys that not every option has."""
+
 
 def check(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> None:
     """Refuses a configuration that names what does not exist or gives a value that is not allowed.
@@ -146,6 +149,7 @@ def _unknown(key: str, name: str, value: Any, names: list[str], label: str) -> s
     return (
         f"{key}.{name}={_shown(value)}: no such key{did_you_mean(name, names, f'{key}.')}"
         f" Keys of {label}: {', '.join(names) or 'none'}"
+        + (f"; to leave out what a recipe sets for another than {label}: ~{key}.{name}" if key in CHOSEN else "")
     )
 
 

@@ -21,11 +21,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from seqtrain.config.allow import TARGET, TOP_LEVEL, is_node, permit
+from seqtrain.config.allow import TOP_LEVEL
 from seqtrain.config.check import SETTINGS
 from seqtrain.config.names import did_you_mean, nearest
 from seqtrain.config.places import conf_directory, groups, options
-from seqtrain.config.schema import constructor
 from seqtrain.errors import UserError
 
 VERSION_BASE = "1.3"
@@ -180,8 +179,7 @@ def _composed(hydra: Hydra, sources: Sources, overrides: list[str], mode: RunMod
         UserError: an override is wrong, or there is no configuration of that name.
 
     A key of a group that its YAML file does not list is added, not refused, so that whatever a constructor takes can be
-    set; the check of the composed configuration refuses what the constructor does not take. Of a job, what `strays`
-    finds is left out.
+    set; the check of the composed configuration refuses what the constructor does not take.
     """
     fixed = list(overrides)
     while True:
@@ -195,28 +193,12 @@ def _composed(hydra: Hydra, sources: Sources, overrides: list[str], mode: RunMod
                     with_log_configuration=False,
                     validate_sweep_overrides=mode == RunMode.RUN,
                 )
-                left_out = [] if mode == RunMode.MULTIRUN else strays(cfg, fixed)
-                if not left_out:
-                    return cfg, fixed
-                fixed += [f"~{key}" for key in left_out]
+                return cfg, fixed
             except HydraException as error:
                 added = _with_added_key(fixed, error)
                 if added is None:
                     raise
                 fixed = added
-
-
-def strays(cfg: DictConfig, overrides: list[str]) -> list[str]:
-    """The keys of an optimizer or schedule that was asked for which a recipe or an experiment sets for another one."""
-    asked = {override.partition("=")[0].lstrip("+") for override in overrides}
-    found = []
-    for group in ("optimizer", "scheduler"):
-        if group in asked and is_node(cfg.get(group)):
-            signature = constructor(permit(cfg[group][TARGET], group, f"{group}.{TARGET}"))
-            if signature is not None and not signature.open:
-                known = {TARGET, *signature.parameters}
-                found += [f"{group}.{name}" for name in cfg[group] if name not in known]
-    return [key for key in found if key not in asked]
 
 
 def _with_added_key(overrides: list[str], error: HydraException) -> list[str] | None:

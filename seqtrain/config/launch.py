@@ -14,7 +14,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from seqtrain.config.allow import to_plain
 from seqtrain.config.arguments import take
@@ -27,7 +27,6 @@ from seqtrain.config.compose import (
     friendly,
     jobs,
     parse,
-    strays,
     sweep_directory,
 )
 from seqtrain.config.directories import (
@@ -241,10 +240,6 @@ def _hand_over(argv: list[str], request: Request, run: Callable[[DictConfig], ob
         _tell_further_processes(argv)
         if _is_done(cfg):
             return
-        with open_dict(cfg):
-            for key in strays(cfg, list(HydraConfig.get().overrides.task)):
-                group, _, name = key.partition(".")
-                del cfg[group][name]
         try:
             run(cfg)
         except UserError as error:

@@ -28,6 +28,7 @@ def check_together(cfg: DictConfig) -> None:
     problems = [
         *_decoding(plain["decoding"], callbacks),
         *_clipping(callbacks, plain["trainer"].get("gradient_clip_val")),
+        *_fused(plain["optimizer"], plain["trainer"]),
         *_monitors(callbacks),
         *_optimizer(plain["optimizer"]),
         *_languages(plain["data"]),
@@ -82,6 +83,19 @@ def _monitors(callbacks: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 def _optimizer(node: Mapping[str, Any]) -> Iterator[str]:
     if node.get("nesterov") and not (node.get("momentum") and not node.get("dampening")):
         yield "optimizer.nesterov=true: needs momentum and no dampening; set optimizer.momentum=0.9"
+
+
+def _fused(node: Mapping[str, Any], trainer: Mapping[str, Any]) -> Iterator[str]:
+    if not node.get("fused"):
+        return
+    for other in ("foreach", "differentiable"):
+        if node.get(other):
+            yield f"optimizer.{other}=true: not with optimizer.fused=true; set optimizer.fused=false too"
+    if trainer.get("gradient_clip_val") and trainer.get("precision") in ("16-mixed", 16, "16"):
+        yield (
+            f"trainer.gradient_clip_val={trainer['gradient_clip_val']}: not in float16 with optimizer.fused=true;"
+            " set optimizer.fused=false, or clip with callbacks.clipping.norm"
+        )
 
 
 def _languages(node: Mapping[str, Any]) -> Iterator[str]:

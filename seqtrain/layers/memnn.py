@@ -160,25 +160,25 @@ class Response(Matching):
         begun = sorted({tuple(words[:k]) for words in chosen for k in range(len(words))})
         R = len(number) + several
         self.words_RE = nn.Parameter(torch.randn(R, width) * DEVIATION)
-        self.said_RE = nn.Parameter(torch.randn(R, width) * DEVIATION) if several else None
-        counts_PR = torch.zeros(len(begun), R)
-        for row, words in zip(counts_PR, begun, strict=True):
+        self.said_WE = nn.Parameter(torch.randn(len(number), width) * DEVIATION) if several else None
+        counts_PW = torch.zeros(len(begun), len(number))
+        for row, words in zip(counts_PW, begun, strict=True):
             for word in words:
                 row[word] += 1.0
         place = {words: R * n for n, words in enumerate(begun)}
         steps = [[place[tuple(words[:k])] + word for k, word in enumerate(words)] for words in chosen]
         longest = max(map(len, steps))
         self.steps_AK: Tensor  # of each answer where its words are among those of all P beginnings, the last one again
-        self.counts_PR: Tensor
-        self.register_buffer("counts_PR", counts_PR, persistent=False)
+        self.counts_PW: Tensor
+        self.register_buffer("counts_PW", counts_PW, persistent=False)
         padded = [words + words[-1:] * (longest - len(words)) for words in steps]
         self.register_buffer("steps_AK", torch.tensor(padded), persistent=False)
 
     def forward(self, x_BE: Tensor) -> Tensor:
         """(B, P, R): s_R of every word behind every beginning of an answer, of the sums x of questions and facts."""
         x_BPE = x_BE.unsqueeze(1)
-        if self.said_RE is not None:
-            x_BPE = x_BPE + self.counts_PR @ self.said_RE
+        if self.said_WE is not None:
+            x_BPE = x_BPE + self.counts_PW @ self.said_WE
         return self.embed(x_BPE) @ self.embed(self.words_RE).t()
 
     def ranked(self, scores_BPR: Tensor) -> Tensor:

@@ -17,8 +17,8 @@ class Seq2Seq(RecurrentTranslator):
         task: what the network is built for.
         cell: the unit, as in `model=CELL`, with that model's default options.
         layers: recurrent layers of the encoder, and of the decoder.
-        bidirectional: whether the encoder reads both ways. Each direction is then half as wide, and the decoder starts
-            from both directions' states side by side.
+        bidirectional: whether the encoder reads both ways. Each direction is then half as wide as `hidden` says, and
+            the decoder starts from both directions' states side by side.
         reverse_source: whether the encoder reads the words last to first (section 3.3 of the paper).
         options: see `RecurrentTranslator`.
 

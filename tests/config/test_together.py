@@ -51,6 +51,14 @@ def refusal(overrides: list[str]) -> str:
         ),
         (["callbacks.checkpoint.mode=min"], "callbacks.checkpoint.mode=min: of which metric?"),
         (["callbacks=[default,averaging]", "callbacks.averaging.monitor=val/nll"], "set callbacks.averaging.mode=max"),
+        (
+            ["optimizer.foreach=true"],
+            "optimizer.foreach=true: not with optimizer.fused=true; set optimizer.fused=false",
+        ),
+        (
+            ["~callbacks.clipping", "trainer.gradient_clip_val=1", "trainer.precision=16-mixed"],
+            "set optimizer.fused=false, or clip with callbacks.clipping.norm",
+        ),
         (["data.source=en"], "data.source and data.target are both 'en'"),
         (["data=multi30k", "data.target=de"], "data.source and data.target are both 'de'"),
     ],

@@ -30,7 +30,7 @@ class ByHand:
 
     def x(self, part: str, chosen: list[int], said: list[int] | None = None) -> np.ndarray:
         facts = sum(self.bag(f"{part}.fact", STORY[i]) for i in chosen)
-        words = sum(self.w[f"{part}.said_RE"][word] for word in said or [])
+        words = sum(self.w[f"{part}.said_WE"][word] for word in said or [])
         return self.embed(part, self.bag(f"{part}.question", QUESTION) + facts + words)
 
     def prefers(self, chosen: list[int], y: int, other: int) -> float:
@@ -191,7 +191,7 @@ def test_without_lists_an_answer_is_a_word() -> None:
     x_BE = torch.randn(6, 5)
     scores_BPR = made(x_BE)
     assert scores_BPR.shape == (6, 1, 3)
-    assert made.said_RE is None
+    assert made.said_WE is None
     of_words = dict(zip(("maybe", "no", "yes"), scores_BPR[:, 0].unbind(1), strict=True))
     by_answer = torch.stack([of_words[word] for word in ("yes", "no", "maybe")], dim=1)
     assert made.ranked(scores_BPR).argmax(1).equal(by_answer.argmax(1))

@@ -168,7 +168,7 @@ def test_the_decoder_of_seq2seq_starts_from_whole_states_of_torchs_lstm(reverse:
         torch.testing.assert_close(states[:, row], torch.cat([h, c], dim=1))
 
 
-@pytest.mark.parametrize(("cell", "parts"), [("gru", [6]), ("mlstm", [6, 6]), ("hyperlstm", [6, 6, 32, 32])])
+@pytest.mark.parametrize(("cell", "parts"), [("gru", [6]), ("lstm", [6, 6]), ("hyperlstm", [6, 6, 32, 32])])
 @torch.no_grad()
 def test_both_directions_states_are_put_side_by_side(cell: str, parts: list[int]) -> None:
     model, batch = tiny("seq2seq", PAIR, bidirectional=True, reverse_source=False, cell=cell), translations()
