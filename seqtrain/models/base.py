@@ -97,10 +97,15 @@ class SequenceModel(pl.LightningModule):
         return self.task.measure(self.network, batch, smoothing=smoothing)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The loss of a batch; logs it with the unsmoothed negative log-likelihood and the task's other metrics."""
+        """The loss of a batch; every few steps, logs it with the task's metrics, in which nothing is smoothed.
+
+        The loss of an epoch's last batch is there in any case. Lightning's `log` takes as long as a small network.
+        """
         measures = self._go_on(batch, "train", smoothing=self.label_smoothing)
-        self.log("train/loss", measures.loss.detach(), prog_bar=True, batch_size=len(batch))
-        if self.trainer._logger_connector.should_update_logs:
+        logs = self.trainer._logger_connector.should_update_logs
+        if logs or self.trainer.is_last_batch:
+            self.log("train/loss", measures.loss.detach(), prog_bar=True, batch_size=len(batch))
+        if logs:
             sums = {name: float(value) for name, value in measures.sums.items()}
             metrics = {f"train/{name}": value for name, value in self.task.metrics(sums).items() if name != "loss"}
             self.log_dict(metrics, batch_size=len(batch))
