@@ -254,10 +254,17 @@ def ask(loaded: "Loaded", question: Question) -> Answer:
     answers = data.task.answers
     answer, right = answers[int(best_B)], None
     if question.answer:
-        expected = answer_of(question.answer, 0)
-        # What is no class as it stands may be a list, whose classes are sorted; a path is one as it stands.
-        right = answer == (expected if expected in answers else answer_of(question.answer, LISTS))
+        right = answer == _class_of(question.answer, answers)
     return Answer(question, story, answer, float(probability_B), hops, right)
+
+
+def _class_of(text: str, answers: Sequence[str]) -> str:
+    """An answer as the classes are written: the words of lists are sorted. Those of paths, of which some class is not
+    sorted, stay in their order.
+    """
+    of_paths = {word for answer in answers if answer != answer_of(answer, LISTS) for word in answer.split(",")}
+    written = answer_of(text, 0)
+    return written if of_paths & set(written.split(",")) else answer_of(text, LISTS)
 
 
 def _coloured(text: str, code: str) -> str:

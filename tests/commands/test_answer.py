@@ -249,6 +249,7 @@ def test_sentences_that_no_hop_attends_to_are_counted() -> None:
         (8, ["milk,apple"], "milk", False),
         (19, ["apple,milk", "milk,apple"], "apple,milk", True),
         (19, ["apple,milk", "milk,apple"], "milk,apple", False),
+        (19, ["apple,milk", "milk,hall"], "milk,apple", False),  # a path that training does not have
         (19, ["apple,milk"], "", None),
     ],
 )
