@@ -99,7 +99,8 @@ class SequenceModel(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of a batch; every few steps, logs it with the task's metrics, in which nothing is smoothed.
 
-        The loss of an epoch's last batch is there in any case. Lightning's `log` takes as long as a small network.
+        The loss of an epoch's last batch is there in any case. Lightning's `log` is a good part of a small network's
+        step.
         """
         measures = self._go_on(batch, "train", smoothing=self.label_smoothing)
         logs = self.trainer._logger_connector.should_update_logs
