@@ -90,7 +90,7 @@ class AttentiveDecoder(Writer):
         weight: Tensor | None = None,
     ) -> None:
         super().__init__(
-            vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout, weight=weight
+            vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout, tie=tie, weight=weight
         )
         H, D = recurrent.hidden, attention.states
         self.attention, self.query_before = attention, query == "previous"
@@ -103,7 +103,7 @@ class AttentiveDecoder(Writer):
         self.to_readout: nn.Linear = (
             Maxout(H + embedding + D, embedding) if self.query_before else nn.Linear(D + H, embedding, bias=False)
         )
-        self.output = self._output(embedding, tie=tie)
+        self.output = self._output(embedding)
 
     def init_state(self, memory: Memory) -> AttentiveState:
         """The state before the first step."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.layers.dropout import Dropout
-from seqtrain.layers.embedding import embedding as make_embedding
+from seqtrain.layers.embedding import read_embedding
 from seqtrain.layers.output import OutputLayer, state_dtype
 from seqtrain.layers.recurrent import Recurrent
 
@@ -70,11 +70,12 @@ class Reader(nn.Module):
         embedding: width E of the embeddings.
         recurrent: the stack that reads them.
         dropout: on embeddings.
+        tied: whether the decoder's output layer shares the embeddings: see `read_embedding`.
     """
 
-    def __init__(self, *, vocabulary: int, embedding: int, recurrent: Recurrent, dropout: Dropout) -> None:
+    def __init__(self, *, vocabulary: int, embedding: int, recurrent: Recurrent, dropout: Dropout, tied: bool) -> None:
         super().__init__()
-        self.embedding = make_embedding(vocabulary, embedding)
+        self.embedding = read_embedding(vocabulary, embedding, tied=tied)
         self.dropout = dropout
         self.recurrent = recurrent
 
@@ -94,26 +95,35 @@ class Writer(nn.Module):
         embedding: width E of the embeddings.
         recurrent: the stack of layers.
         dropout: on embeddings and on what the output layer reads.
+        tie: whether the output layer's matrix is the embedding matrix.
         weight: the embedding matrix to share with the encoder; an own one without it.
     """
 
     output: OutputLayer
 
     def __init__(
-        self, *, vocabulary: int, embedding: int, recurrent: Recurrent, dropout: Dropout, weight: Tensor | None = None
+        self,
+        *,
+        vocabulary: int,
+        embedding: int,
+        recurrent: Recurrent,
+        dropout: Dropout,
+        tie: bool,
+        weight: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.embedding = make_embedding(vocabulary, embedding)
+        self.embedding = read_embedding(vocabulary, embedding, tied=tie)
+        self._tie = tie
         if weight is not None:
             self.embedding.weight = weight
         self.dropout = dropout
         self.recurrent = recurrent
         self.layers = len(recurrent.stack)
 
-    def _output(self, inputs: int, *, tie: bool) -> OutputLayer:
-        """An output layer of its own or, to `tie`, with the matrix of embeddings."""
+    def _output(self, inputs: int) -> OutputLayer:
+        """An output layer of its own or, tied, with the matrix of embeddings."""
         weight = self.embedding.weight
-        return OutputLayer(inputs=inputs, vocabulary=len(weight), weight=weight if tie else None)
+        return OutputLayer(inputs=inputs, vocabulary=len(weight), weight=weight if self._tie else None)
 
     def step(self, tokens_B: Tensor, state: Any) -> tuple[Tensor, Any]:
         """(B, V) logits of the next token after (B,) tokens, and the next state."""
@@ -130,12 +140,13 @@ class Encoder(Reader):
         recurrent: the stack that reads them.
         summary: width C of the summary.
         dropout: on embeddings.
+        tied: whether the decoder's output layer shares the embeddings.
     """
 
     def __init__(
-        self, *, vocabulary: int, embedding: int, recurrent: Recurrent, summary: int, dropout: Dropout
+        self, *, vocabulary: int, embedding: int, recurrent: Recurrent, summary: int, dropout: Dropout, tied: bool
     ) -> None:
-        super().__init__(vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout)
+        super().__init__(vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout, tied=tied)
         self.to_summary = nn.Linear(recurrent.outputs, summary)
 
     def forward(self, source_BS: Tensor, lengths_B: Tensor) -> Memory:
@@ -176,11 +187,11 @@ class Decoder(Writer):
         weight: Tensor | None = None,
     ) -> None:
         super().__init__(
-            vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout, weight=weight
+            vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout, tie=tie, weight=weight
         )
         self.to_state = nn.Linear(summary, self.layers * recurrent.state_size)
         self.to_readout = Maxout(recurrent.hidden + embedding + summary, embedding)
-        self.output = self._output(embedding, tie=tie)
+        self.output = self._output(embedding)
 
     def init_state(self, memory: Memory) -> DecoderState:
         """The state before the first step."""

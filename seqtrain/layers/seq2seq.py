@@ -1,5 +1,7 @@
 """Sequence to sequence (Sutskever et al. 2014, arXiv:1409.3215): an encoder's last states are a decoder's first."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -16,18 +18,13 @@ class StateEncoder(Reader):
     [→c; ←c], each half as wide.
 
     Args:
-        vocabulary: number of source tokens.
-        embedding: width E of the embeddings.
-        recurrent: the stack that reads them.
-        dropout: on embeddings.
         reverse: whether words are read last to first (section 3.3 of the paper); the end of the sentence stays at the
             end.
+        options: see `Reader`.
     """
 
-    def __init__(
-        self, *, vocabulary: int, embedding: int, recurrent: Recurrent, dropout: Dropout, reverse: bool
-    ) -> None:
-        super().__init__(vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout)
+    def __init__(self, *, reverse: bool, **options: Any) -> None:
+        super().__init__(**options)
         self.reverse = reverse
 
     def forward(self, source_BS: Tensor, lengths_B: Tensor) -> Tensor:
@@ -70,11 +67,11 @@ class StateDecoder(Writer):
         weight: Tensor | None = None,
     ) -> None:
         super().__init__(
-            vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout, weight=weight
+            vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout, tie=tie, weight=weight
         )
         H = recurrent.hidden
         self.project = nn.Linear(H, embedding, bias=False) if tie and embedding != H else None
-        self.output = self._output(embedding if tie else H, tie=tie)
+        self.output = self._output(embedding if tie else H)
 
     def init_state(self, memory: Tensor) -> Tensor:
         """The (L, B, S) state before the first step: what the encoder made."""

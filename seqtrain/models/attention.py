@@ -70,7 +70,7 @@ class Attention(RecurrentTranslator):
             self.network = self._translator(task, score, **steps)
 
     def _question_reader(self, task: Answering, score: str) -> nn.Module:
-        story, question = (self.stack(both=self.bidirectional, input_size=1.0) for _ in range(2))
+        story, question = (self.stack(both=self.bidirectional) for _ in range(2))
         return AttentiveReader(
             vocabulary=task.vocabulary,
             embedding=self.embedding,

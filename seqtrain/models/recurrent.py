@@ -88,21 +88,23 @@ class RecurrentModel(SequenceModel):
         return Dropout(self.dropout, time=1 if self.variational else None)
 
     def _translator(self, task: Translation, cell: Cell) -> nn.Module:
+        shared = self.tie_embeddings and task.shared
         encoder = Encoder(
             vocabulary=task.source_vocabulary,
             embedding=self.embedding,
-            recurrent=self._stack(cell, self.embedding, both=self.bidirectional),
+            recurrent=self._stack(cell, self.embedding, both=self.bidirectional, input_size=1.0),
             summary=self.hidden,
             dropout=self._dropout(),
+            tied=shared,
         )
         decoder = Decoder(
             vocabulary=task.target_vocabulary,
             embedding=self.embedding,
-            recurrent=self._stack(cell, self.embedding + self.hidden, both=False),
+            recurrent=self._stack(cell, self.embedding + self.hidden, both=False, input_size=1.0),
             summary=self.hidden,
             dropout=self._dropout(),
             tie=self.tie_embeddings,
-            weight=encoder.embedding.weight if self.tie_embeddings and task.shared else None,
+            weight=encoder.embedding.weight if shared else None,
         )
         return EncoderDecoder(encoder=encoder, decoder=decoder)
 

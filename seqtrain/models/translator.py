@@ -63,8 +63,8 @@ class RecurrentTranslator(SequenceModel):
         self.cell, self.embedding, self.hidden, self.layers = cell, embedding, hidden, layers
         self.bidirectional, self.dropout, self.tie_embeddings = bidirectional, dropout, tie_embeddings
 
-    def stack(self, *, both: bool, halved: bool = False, input_size: float | None = None) -> Recurrent:
-        """Recurrent layers over embeddings, in `both` directions or one; for `input_size` see `Recurrent`.
+    def stack(self, *, both: bool, halved: bool = False) -> Recurrent:
+        """Recurrent layers over embeddings, in `both` directions or one.
 
         `halved`, whatever a cell remembers is half as wide: that of two directions together is as wide as that of one.
         """
@@ -75,8 +75,12 @@ class RecurrentTranslator(SequenceModel):
             layers=self.layers,
             bidirectional=both,
             dropout=self.dropout,
-            input_size=input_size,
+            input_size=1.0,
         )
+
+    def _shares(self, task: Translation) -> bool:
+        """Whether source and target embeddings and the output layer are one matrix."""
+        return self.tie_embeddings and task.shared
 
     def reading(self, task: Translation, *, halved: bool = False) -> dict[str, Any]:
         """What every encoder is made of; for `halved` see `stack`."""
@@ -85,6 +89,7 @@ class RecurrentTranslator(SequenceModel):
             "embedding": self.embedding,
             "recurrent": self.stack(both=self.bidirectional, halved=halved),
             "dropout": Dropout(self.dropout),
+            "tied": self._shares(task),
         }
 
     def writing(self, task: Translation, encoder: Any) -> dict[str, Any]:
@@ -95,5 +100,5 @@ class RecurrentTranslator(SequenceModel):
             "recurrent": self.stack(both=False),
             "dropout": Dropout(self.dropout),
             "tie": self.tie_embeddings,
-            "weight": encoder.embedding.weight if self.tie_embeddings and task.shared else None,
+            "weight": encoder.embedding.weight if self._shares(task) else None,
         }

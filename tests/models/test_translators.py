@@ -26,6 +26,22 @@ def made(which: str) -> Any:
     return tiny(name, PAIR, **options).eval()
 
 
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("model", ["gru", "seq2seq", "attention"])
+@torch.no_grad()
+def test_recurrent_layers_read_embeddings_of_unit_variance(model: str, tied: bool) -> None:
+    """Whatever the output layer, which shares them where they are tied, needs for logits of about unit variance."""
+    network = tiny(model, PAIR, embedding=512, tie_embeddings=tied).network
+    words = torch.arange(1, 12)
+    for part in (network.encoder, network.decoder):
+        assert part.embedding(words).std().item() == pytest.approx(1, abs=0.05)
+        assert (part.embedding(torch.zeros(1, dtype=torch.long)) == 0).all()
+    states = torch.randn(500, network.decoder.output.weight.shape[1])
+    assert tied == (network.decoder.output.weight is network.decoder.embedding.weight)
+    if tied:
+        assert (states @ network.decoder.output.weight[1:].T).std().item() == pytest.approx(1, abs=0.1)
+
+
 @EVERY
 @torch.no_grad()
 def test_rows_that_change_places_again_and_again(which: str) -> None:
