@@ -16,26 +16,37 @@ from seqtrain.config.study import Study, problems
 
 ROOT = Path(__file__).parents[1]
 STUDIES = sorted(file.stem for file in (ROOT / "conf" / "study").glob("*.yaml"))
+RECIPES = ("babi_10k", "babi_1k")
+"""Studies of what recipes reach, each arm with a run for each task."""
 ARMS = {file.stem for file in (ROOT / "conf" / "arm").glob("*.yaml")}
 
 
 @cache
 def arms_of(study: str) -> list[Composed]:
     """One job of each arm."""
-    lines = jobs([f"study={study}", "seed=1"])
+    part = ["data.task=3"] if study in RECIPES else []
+    lines = jobs([f"study={study}", "seed=1", *part])
     return [compose_job(line, number=number) for number, line in enumerate(lines)]
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_every_arm_composes_and_has_a_directory_of_its_own(study: str) -> None:
+def test_every_arm_composes_and_has_a_directory_of_its_own(study: str, tmp_path: Path) -> None:
     made = arms_of(study)
+    for variant in ("en", "en-10k"):
+        (tmp_path / variant).mkdir()
+        for split in ("train", "test"):
+            (tmp_path / variant / f"qa3_three_{split}.txt").write_text("1 Mary moved.\n2 Who moved?\tMary\t1\n" * 20)
     for job in made:
+        if study in RECIPES:
+            job.cfg.data.root = str(tmp_path)
         check_job(job)
     labels = [job.cfg.study.arm for job in made]
-    assert [str(job.directory) for job in made] == [f"multirun/{study}/{label}-1" for label in labels]
+    middle = "-3" if study in RECIPES else ""
+    assert [str(job.directory) for job in made] == [f"multirun/{study}/{label}{middle}-1" for label in labels]
     assert len(set(labels)) == len(labels) > 1
     assert {job.choices["study"] for job in made} == {study}
-    assert {job.choices["recipe"] for job in made if "recipe" in job.choices} == set()
+    recipes = {f"{job.choices['model']}-babi" for job in made} if study in RECIPES else set()
+    assert {job.choices["recipe"] for job in made if "recipe" in job.choices} == recipes
     assert all(job.cfg.resume == "auto" and job.cfg.study.metrics and job.cfg.study.title for job in made)
 
 

@@ -90,7 +90,7 @@ def _shown(records: Sequence[Record], metric: str | None) -> Study:
         metrics=metrics,
         goal=study.goal if study.metrics and metric is None else _goal(first),
         by=study.by if study.metrics else list(dict.fromkeys(name for record in records for name in record.attributes)),
-        curves=study.curves or ["train/loss", *([f"val/{first}"] if first else [])],
+        curves=[] if study.parts else study.curves or ["train/loss", *([f"val/{first}"] if first else [])],
         each=study.each if study.metrics else first,
         baselines=study.baselines if metric is None else {},
     )

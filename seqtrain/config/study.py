@@ -25,6 +25,11 @@ class Study:
         each: the metric that it shows by them.
         curves: logged metrics that it draws over the steps of the training.
         baselines: what a result is to be compared with, by name: a value of the first metric.
+        parts: key of the configuration that says what a run is a part of, where a comparison consists of several:
+            `data.task`. Results are shares; they are shown for each of its values, and an arm's are means over them.
+        published: what others report for the parts, by name: percents, in the order of the parts from the first on.
+        failed: the share of the first metric above which a part counts as failed.
+        floor: the result that tells what is reached without learning.
     """
 
     title: str = ""
@@ -35,6 +40,10 @@ class Study:
     each: str = "accuracy"
     curves: list[str] = field(default_factory=list)
     baselines: dict[str, float] = field(default_factory=dict)
+    parts: str = ""
+    published: dict[str, list[float]] = field(default_factory=dict)
+    failed: float | None = None
+    floor: str = ""
 
     @classmethod
     def read(cls, node: object) -> "Study":

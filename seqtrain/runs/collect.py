@@ -50,6 +50,13 @@ class Record:
         seed = self.config.get("seed")
         return seed if isinstance(seed, int) else None
 
+    def at(self, key: str) -> Any:
+        """What its configuration has at a key, `data.task`; None where it has nothing."""
+        value: Any = self.config
+        for name in key.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
+
     @property
     def study(self) -> Study:
         """What its configuration says about the study that it belongs to."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seqtrain.config.study import Study
+from seqtrain.runs import parts as by_part
 from seqtrain.runs.collect import Arm, Record, spread
 
 
@@ -22,7 +23,8 @@ def markdown(arms: Sequence[Arm], study: Study, figures: Sequence[str], *, paths
     records = [record for arm in arms for record in arm.records]
     parts = [f"# {study.title or 'Comparison'}", _commands(records, paths), _table(arms, study)]
     parts += [text for attribute in study.by if (text := _by(arms, study, attribute))]
-    notes = [f"- {note}" for note in _notes(records, study)]
+    parts += [grid(*by_part.table(arms, study, metric)) for metric in study.metrics if study.parts]
+    notes = [f"- {note}" for note in _notes(arms, study)]
     parts += ["\n".join(notes)] if notes else []
     parts += [f"![{Path(name).stem}]({name})" for name in figures]
     parts += [_made_with(records)]
@@ -49,20 +51,23 @@ def _with_spread(values: Sequence[float]) -> str:
 def _table(arms: Sequence[Arm], study: Study) -> str:
     best = max if study.goal == "max" else min
     head = ["arm", *study.metrics[:1], "best", *study.metrics[1:], "seeds", "parameters", "training, s"]
+    parts = by_part.every_part(arms, study) if study.parts else []
     rows = []
     for arm in arms:
-        columns = [arm.values(metric) for metric in study.metrics]
+        columns = [
+            by_part.means(arm, study, metric, parts) if parts else arm.values(metric) for metric in study.metrics
+        ]
         first = columns[0] if columns else []
-        complete = len(first)
+        complete, seeds = len(first), len({record.seed for record in arm.records} if parts else arm.records)
         rows.append(
             [
                 arm.label,
                 *([_with_spread(first) or _diverged(arm, study.metrics[0])] if study.metrics else []),
                 number(best(first)) if first else "",
                 *map(_with_spread, columns[1:]),
-                str(complete) if complete == len(arm.records) else f"{complete} of {len(arm.records)}",
-                ", ".join(f"{count:,}" for count in sorted({r.parameters for r in arm.records if r.parameters})),
-                _seconds(arm.records),
+                str(complete) if complete == seeds else f"{complete} of {seeds}",
+                _sizes(arm.records),
+                _seconds(arm.records, study),
             ]
         )
     rows += [[f"*{name}*", number(value), *[""] * (len(head) - 2)] for name, value in study.baselines.items()]
@@ -72,12 +77,22 @@ def _table(arms: Sequence[Arm], study: Study) -> str:
 def _diverged(arm: Arm, metric: str) -> str:
     """What stands in place of a mean where every result of an arm is infinite or not a number."""
     found = [record.results[metric] for record in arm.records if metric in record.results]
-    return "diverged" if found else ""
+    return "" if all(map(math.isfinite, found)) else "diverged"
 
 
-def _seconds(records: Sequence[Record]) -> str:
-    found = [record.seconds for record in records if record.seconds is not None and record.status == "finished"]
-    return f"{spread(found)[0]:,.0f}" if found else ""
+def _sizes(records: Sequence[Record]) -> str:
+    found = sorted({record.parameters for record in records if record.parameters})
+    return f"{found[0]:,} to {found[-1]:,}" if len(found) > 3 else ", ".join(f"{count:,}" for count in found)
+
+
+def _seconds(records: Sequence[Record], study: Study) -> str:
+    """Of one run or, where these are parts, of all those of a seed: the mean."""
+    found: dict[object, float] = {}
+    for record in records:
+        if record.seconds is not None and record.status == "finished":
+            one = record.seed if study.parts else record.name
+            found[one] = found.get(one, 0.0) + record.seconds
+    return f"{spread(list(found.values()))[0]:,.0f}" if found else ""
 
 
 def _by(arms: Sequence[Arm], study: Study, attribute: str) -> str:
@@ -106,26 +121,29 @@ def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(head), "|" + "---|" * len(head), *map(line, rows)])
 
 
-def _notes(records: Sequence[Record], study: Study) -> Iterator[str]:
+def _notes(arms: Sequence[Arm], study: Study) -> Iterator[str]:
     """What is not in the means, and what makes runs hard to compare."""
+    records = [record for arm in arms for record in arm.records]
+    if study.parts:
+        yield from by_part.incomplete(arms, study)
     for record in records:
         error = str(record.manifest.get("error") or "").partition("\n")[0]
         if record.status != "finished":
             yield f"{record.name}: {record.status}{f': {error}' if error else ''}; not counted"
             continue
-        for metric in study.metrics:
+        for metric in study.metrics[:1] if study.parts else study.metrics:
             value = record.results.get(metric)
             if value is None:
                 yield f"{record.name}: has no {metric}"
             elif not math.isfinite(value):
                 yield f"{record.name}: {metric} is {value}: it diverged; not counted"
-    several = {
-        "code": {_commit(record) for record in records} - {""},
-        "data": {_data(record) for record in records} - {""},
-    }
+    several: dict[str, set[str]] = {"code": {_commit(record) for record in records}}
+    for record in records:
+        part = f" for {study.parts}={record.at(study.parts)}" if study.parts else ""
+        several.setdefault(f"data{part}", set()).add(_data(record))
     for what, found in several.items():
-        if len(found) > 1:
-            yield f"the runs were made with different {what}: {', '.join(sorted(found))}"
+        if len(found - {""}) > 1:
+            yield f"the runs were made with different {what}: {', '.join(sorted(found - {''}))}"
 
 
 def _commands(records: Sequence[Record], paths: Sequence[str]) -> str:
@@ -152,7 +170,9 @@ def _made_with(records: Sequence[Record]) -> str:
             ("on", ", ".join([machine, *hardware.get("gpus", [])])),
         ):
             found.setdefault(what, set()).update({value} - {""})
-    return "Made with " + "; ".join(f"{what} {', '.join(sorted(values))}" for what, values in found.items() if values)
+    few = {what: ", ".join(sorted(values)) for what, values in found.items() if 0 < len(values) <= 4}
+    many = {what: f"{len(values)} different" for what, values in found.items() if len(values) > 4}
+    return "Made with " + "; ".join(f"{what} {text}" for what, text in (few | many).items())
 
 
 def _commit(record: Record) -> str:

@@ -1,0 +1,102 @@
+"""Results by the parts that a comparison consists of, as bAbI does of twenty tasks: each by itself, and their mean."""
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+
+from seqtrain.config.study import Study
+from seqtrain.runs.collect import Arm, Record, spread
+
+Parts = dict[int, float]
+"""A result of each part, by its number."""
+
+
+def parts_of(record: Record, study: Study, metric: str) -> Parts:
+    """A run's finite results, by part: of the one that it was trained on, or of all that it was tested on."""
+    value = record.at(study.parts)
+    name = metric.rpartition("/")[2]
+    if isinstance(value, int):
+        found = {value: record.results.get(metric, math.nan)}
+    else:
+        rows = record.buckets(study.parts.rpartition(".")[2])
+        found = {row["low"]: 1 - row["accuracy"] if name == "error" else row.get(name, math.nan) for row in rows}
+    return {part: result for part, result in found.items() if math.isfinite(result)}
+
+
+def by_seed(arm: Arm, study: Study, metric: str) -> dict[int | None, Parts]:
+    """The results of an arm's finished runs: all parts that were trained with a seed together."""
+    found: dict[int | None, Parts] = {}
+    for record in arm.records:
+        if record.status == "finished" and (parts := parts_of(record, study, metric)):
+            found.setdefault(record.seed, {}).update(parts)
+    return found
+
+
+def every_part(arms: Sequence[Arm], study: Study) -> list[int]:
+    """The parts that there are, which an arm's mean is over."""
+    return sorted({part for arm in arms for parts in by_seed(arm, study, study.metrics[0]).values() for part in parts})
+
+
+def means(arm: Arm, study: Study, metric: str, parts: Sequence[int]) -> list[float]:
+    """Of each seed that has all parts the mean over them."""
+    found = by_seed(arm, study, metric).values()
+    return [statistics.fmean(one[part] for part in parts) for one in found if one.keys() >= set(parts)]
+
+
+def incomplete(arms: Sequence[Arm], study: Study) -> Iterator[str]:
+    """Which seeds have no result of some part, and so no mean."""
+    parts = every_part(arms, study)
+    for arm in arms:
+        for seed, found in by_seed(arm, study, study.metrics[0]).items():
+            if missing := [str(part) for part in parts if part not in found]:
+                yield f"{arm.label}, seed {seed}: nothing for {_name(study)} {', '.join(missing)}; not in the means"
+
+
+def table(arms: Sequence[Arm], study: Study, metric: str) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the table of a metric by part, in percent: a column for each arm that has it.
+
+    The first metric's has beside it what is reached without learning (`study.floor`) and what others report; under it
+    stand the means and how many parts failed (`study.failed`).
+    """
+    first = metric == study.metrics[0]
+    parts = every_part(arms, study)
+    columns = {arm.label: column for arm in arms if (column := _column([arm], study, metric))}
+    if first and study.floor:
+        columns[f"*{study.floor.rpartition('/')[2]}*"] = _column(arms, study, study.floor)
+    if first:
+        columns |= {
+            f"*{name}*": {part: [value] for part, value in enumerate(values, start=1) if part in parts}
+            for name, values in study.published.items()
+        }
+    whole = [
+        {part: statistics.fmean(values) for part, values in column.items()} if column.keys() >= set(parts) else {}
+        for column in columns.values()
+    ]
+    made = [[str(part), *(_cell(column.get(part, [])) for column in columns.values())] for part in parts]
+    made.append(["mean", *(_cell([statistics.fmean(found.values())] if found else []) for found in whole)])
+    if first and study.failed is not None:
+        limit = 100 * study.failed
+        failures = (str(sum(value > limit for value in found.values())) if found else "" for found in whole)
+        made.append([f"above {limit:g}", *failures])
+    return [f"{metric} by {_name(study)}, %", *columns], made
+
+
+def _column(arms: Sequence[Arm], study: Study, metric: str) -> dict[int, list[float]]:
+    """Of each part the percents of all seeds."""
+    found: dict[int, list[float]] = {}
+    for arm in arms:
+        for parts in by_seed(arm, study, metric).values():
+            for part, value in parts.items():
+                found.setdefault(part, []).append(100 * value)
+    return found
+
+
+def _cell(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    mean, deviation = spread(values)
+    return f"{mean:.1f} ± {deviation:.1f}" if len(set(values)) > 1 else f"{mean:.1f}"
+
+
+def _name(study: Study) -> str:
+    return study.parts.rpartition(".")[2]
