@@ -1,4 +1,4 @@
-"""Stop when validation no longer gets better."""
+"""Stop when validation no longer gets better, or is good enough."""
 
 import logging
 from typing import Literal
@@ -21,6 +21,7 @@ class EarlyStopping(LightningEarlyStopping):
         mode: whether more or less of it is better; with `monitor`.
         patience: validations without a better value before the training ends.
         min_delta: what counts as better.
+        stopping_threshold: the training ends with the first validation that is better than this.
     """
 
     def __init__(
@@ -30,8 +31,15 @@ class EarlyStopping(LightningEarlyStopping):
         mode: Literal["min", "max"] | None = None,
         patience: Positive = 10,
         min_delta: NonNegativeFloat = 0.0,
+        stopping_threshold: float | None = None,
     ) -> None:
-        super().__init__(monitor=monitor or "", mode=mode or "max", patience=patience, min_delta=min_delta)
+        super().__init__(
+            monitor=monitor or "",
+            mode=mode or "max",
+            patience=patience,
+            min_delta=min_delta,
+            stopping_threshold=stopping_threshold,
+        )
         self._validated = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

@@ -32,7 +32,8 @@ from typing import TYPE_CHECKING, Any
 
 from seqtrain.commands.translate import STDIN, converse, open_input
 from seqtrain.config.arguments import split
-from seqtrain.data.corpora.babi import LISTS, Question, answer_of, words_of
+from seqtrain.data.corpora.babi import LISTS, answer_of, words_of
+from seqtrain.data.corpora.questions import Question
 from seqtrain.data.lines import decoded
 from seqtrain.errors import UserError
 from seqtrain.runs.chosen import choose

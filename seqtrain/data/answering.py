@@ -12,8 +12,8 @@ import numpy as np
 
 from seqtrain.config.types import NonNegative, Positive
 from seqtrain.data.batching import BucketBatchSampler
-from seqtrain.data.corpora.babi import Question
 from seqtrain.data.corpora.base import SPLITS, Split, digest_of
+from seqtrain.data.corpora.questions import Question
 from seqtrain.data.loading import SequenceData
 from seqtrain.data.stories import UNKNOWN, Stories
 from seqtrain.data.vocabulary import VOCABULARY, read_vocabulary, write_vocabulary

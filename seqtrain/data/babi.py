@@ -1,14 +1,12 @@
 """bAbI as a data module: stories, questions and their answers."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from seqtrain.config.types import Range
 from seqtrain.data.answering import AnsweringData
-from seqtrain.data.corpora.babi import BabiSource, Question, open_babi
+from seqtrain.data.corpora.babi import BabiSource, open_babi
 from seqtrain.data.corpora.base import Split
-
-TaskNumber = Annotated[int, Range(low=1, high=20)]
+from seqtrain.data.corpora.questions import Question, TaskNumber
 
 
 class Babi(AnsweringData):

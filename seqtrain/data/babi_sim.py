@@ -1,15 +1,14 @@
 """A simulation of bAbI as a data module: stories, questions and their answers, as many as are asked for."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from seqtrain.config.types import NonNegative, Positive, Range
+from seqtrain.config.types import NonNegative, Positive
 from seqtrain.data.answering import AnsweringData
-from seqtrain.data.corpora.babi import Question, numbers
+from seqtrain.data.corpora.babi import numbers
 from seqtrain.data.corpora.base import Split
+from seqtrain.data.corpora.questions import Question, TaskNumber
 from seqtrain.data.world.generator import generate, preflight, test_lengths
-
-TaskNumber = Annotated[int, Range(low=1, high=20)]
 
 
 class BabiSim(AnsweringData):

@@ -6,8 +6,8 @@ import numpy as np
 
 from seqtrain.config.types import NonNegative, Positive, Range, Share
 from seqtrain.data.answering import AnsweringData
-from seqtrain.data.corpora.babi import Question
 from seqtrain.data.corpora.base import Split
+from seqtrain.data.corpora.questions import Question
 from seqtrain.data.knowledge.questions import World, generate
 
 Count = Annotated[int, Range(low=10, high=2000)]

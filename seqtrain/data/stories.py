@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from seqtrain.data.corpora.babi import Question
 from seqtrain.data.corpora.base import digest_of
+from seqtrain.data.corpora.questions import Question
 from seqtrain.tasks.answering import AnsweringBatch
 
 UNKNOWN = 1

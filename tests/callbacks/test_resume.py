@@ -200,11 +200,20 @@ def test_all_streams_are_restored() -> None:
     assert (random.random(), np.random.rand(), torch.rand(()).item()) == first
 
 
-def test_early_stopping_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    callback = EarlyStopping(monitor="val/loss", mode="max", patience=1)
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"mode": "max", "patience": 1}, "did not improve"),
+        ({"mode": "min", "patience": 50, "stopping_threshold": 1e6}, "Stopping threshold reached"),
+    ],
+)
+def test_early_stopping_says_why(
+    options: dict[str, Any], reason: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    callback = EarlyStopping(monitor="val/loss", **options)
     fitted = trainer(tmp_path, callback, max_epochs=20)
     quieten_lightning()
     with caplog.at_level(logging.INFO, logger="seqtrain"):
         fitted.fit(Regression(), datamodule=Numbers())
     assert fitted.current_epoch < 20
-    assert "did not improve" in caplog.text
+    assert reason in caplog.text

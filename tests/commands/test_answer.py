@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from seqtrain.commands.answer import LEAST, Answer, ask, main
 from seqtrain.data.answering import AnsweringData
-from seqtrain.data.corpora.babi import Question, parse
+from seqtrain.data.corpora.babi import parse
 from seqtrain.data.corpora.base import Split
+from seqtrain.data.corpora.questions import Question
 from seqtrain.errors import UserError
 from seqtrain.runs.loading import Loaded
 from seqtrain.runs.record import Run

@@ -16,7 +16,8 @@ from seqtrain.config.compose import compose
 from seqtrain.data.babi import Babi
 from seqtrain.data.corpora import babi as corpus
 from seqtrain.data.corpora import babi_hub
-from seqtrain.data.corpora.babi import Question, answer_of, parse
+from seqtrain.data.corpora.babi import answer_of, parse
+from seqtrain.data.corpora.questions import Question
 from seqtrain.data.preflight import preflight
 from seqtrain.data.stories import UNKNOWN
 from seqtrain.errors import UserError

@@ -14,7 +14,7 @@ import pytest
 from seqtrain.config.allow import build
 from seqtrain.config.compose import compose
 from seqtrain.data.babi_sim import BabiSim
-from seqtrain.data.corpora.babi import Question
+from seqtrain.data.corpora.questions import Question
 from seqtrain.data.world.generator import KINDS, generate, preflight
 from seqtrain.errors import UserError
 from tests.data.world_solvers import SOLVERS

@@ -3,11 +3,11 @@
 import re
 import tarfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol
 
 from seqtrain.data.corpora.base import Split
+from seqtrain.data.corpora.questions import Question
 from seqtrain.data.lines import decoded_lines, read_bytes
 from seqtrain.errors import UserError
 
@@ -25,28 +25,6 @@ FORMAT = (
 )
 VARIANTS = ("en", "en-10k", "en-valid", "en-valid-10k")
 WORDS: Mapping[Split, str] = {"train": "train", "val": "valid", "test": "test"}
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question with its story.
-
-    Attributes:
-        story: the sentences before it, the oldest first, each a tuple of words.
-        question: its words.
-        answer: a word, or several that are one answer, joined by commas.
-        supports: places in `story` of the sentences that the answer follows from, in the order of the file, not
-            always in that of the inference.
-        line: of the file, from 1; 0 where there is none.
-        task: 1 to 20; 0 where there is none.
-    """
-
-    story: tuple[tuple[str, ...], ...]
-    question: tuple[str, ...]
-    answer: str
-    supports: tuple[int, ...] = ()
-    line: int = 0
-    task: int = 0
 
 
 class BabiSource(Protocol):

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from seqtrain.data.corpora.babi import HINT, Question, parse, splits_of
+from seqtrain.data.corpora.babi import HINT, parse, splits_of
 from seqtrain.data.corpora.base import Split
 from seqtrain.data.corpora.hub import HUB_SPLITS, fetched, hub_copy, reachable
+from seqtrain.data.corpora.questions import Question
 from seqtrain.errors import UserError
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from seqtrain.data.corpora.babi import Question, numbers
+from seqtrain.data.corpora.babi import numbers
+from seqtrain.data.corpora.questions import Question
 from seqtrain.data.generating import MOST_TRIES, belongs, check_range, check_split, nothing_left
 from seqtrain.data.world import knowledge, rules, space, things, walks
 from seqtrain.data.world.engine import Dice, Draft
