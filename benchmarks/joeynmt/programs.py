@@ -26,7 +26,6 @@ MODELS = {
         *("model=attention", "model.score=additive", "model.query=current", "model.input_feeding=true"),
         *("model.embedding=256", "model.hidden=256", "model.layers=1", "model.bidirectional=true"),
         *("model.dropout=0.3", "model.tie_embeddings=false", LABELS, "optimizer.lr=1.5e-3"),
-        *("callbacks.initialisation.embeddings=normal", "callbacks.initialisation.deviation=1.0"),
     ],
     "transformer_tiny": [
         *("model=transformer", "model.width=128", "model.layers=4", "model.heads=4", "model.feed_forward=256"),
