@@ -16,15 +16,17 @@ from seqtrain.config.study import Study, problems
 
 ROOT = Path(__file__).parents[1]
 STUDIES = sorted(file.stem for file in (ROOT / "conf" / "study").glob("*.yaml"))
-RECIPES = ("babi_10k", "babi_1k")
-"""Studies of what recipes reach, each arm with a run for each task."""
+BY_TASK = ("babi_10k", "babi_1k")
+"""Studies whose arms have a run for each task."""
+RECIPES = (*BY_TASK, "babi_joint")
+"""Studies of what recipes reach."""
 ARMS = {file.stem for file in (ROOT / "conf" / "arm").glob("*.yaml")}
 
 
 @cache
 def arms_of(study: str) -> list[Composed]:
     """One job of each arm."""
-    part = ["data.task=3"] if study in RECIPES else []
+    part = ["data.task=3"] if study in BY_TASK else []
     lines = jobs([f"study={study}", "seed=1", *part])
     return [compose_job(line, number=number) for number, line in enumerate(lines)]
 
@@ -35,13 +37,15 @@ def test_every_arm_composes_and_has_a_directory_of_its_own(study: str, tmp_path:
     for variant in ("en", "en-10k"):
         (tmp_path / variant).mkdir()
         for split in ("train", "test"):
-            (tmp_path / variant / f"qa3_three_{split}.txt").write_text("1 Mary moved.\n2 Who moved?\tMary\t1\n" * 20)
+            for task in range(1, 21):
+                text = "1 Mary moved.\n2 Who moved?\tMary\t1\n" * 20
+                (tmp_path / variant / f"qa{task}_task_{split}.txt").write_text(text)
     for job in made:
         if study in RECIPES:
             job.cfg.data.root = str(tmp_path)
         check_job(job)
     labels = [job.cfg.study.arm for job in made]
-    middle = "-3" if study in RECIPES else ""
+    middle = "-3" if study in BY_TASK else ""
     assert [str(job.directory) for job in made] == [f"multirun/{study}/{label}{middle}-1" for label in labels]
     assert len(set(labels)) == len(labels) > 1
     assert {job.choices["study"] for job in made} == {study}
