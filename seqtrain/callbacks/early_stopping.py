@@ -1,27 +1,36 @@
-"""Stop when validation no longer gets better, or is good enough."""
+"""Stop when validation no longer gets better, or cannot."""
 
 import logging
+import sys
 from typing import Literal
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
+from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 
 from seqtrain.config.types import NonNegativeFloat, Positive
 from seqtrain.errors import UserError
 
 log = logging.getLogger(__name__)
 
+SHARES = ("accuracy", "exact")
+"""Metrics that are shares of what is right."""
+PRECISION = 2**-24
+"""By how much the largest 32-bit number below 1 is smaller."""
+
 
 class EarlyStopping(LightningEarlyStopping):
     """Lightning's `EarlyStopping`, which says why it stopped.
 
+    It also stops where nothing is wrong any more: an accuracy of 1 cannot get better, and the first checkpoint that has
+    it is the best one.
+
     Args:
         monitor: the metric; the train command takes the task's where this is `None`.
         mode: whether more or less of it is better; with `monitor`.
-        patience: validations without a better value before the training ends.
+        patience: validations without a better value before the training ends; `None` waits for ever.
         min_delta: what counts as better.
-        stopping_threshold: the training ends with the first validation that is better than this.
     """
 
     def __init__(
@@ -29,16 +38,11 @@ class EarlyStopping(LightningEarlyStopping):
         *,
         monitor: str | None = None,
         mode: Literal["min", "max"] | None = None,
-        patience: Positive = 10,
+        patience: Positive | None = 10,
         min_delta: NonNegativeFloat = 0.0,
-        stopping_threshold: float | None = None,
     ) -> None:
         super().__init__(
-            monitor=monitor or "",
-            mode=mode or "max",
-            patience=patience,
-            min_delta=min_delta,
-            stopping_threshold=stopping_threshold,
+            monitor=monitor or "", mode=mode or "max", patience=patience or sys.maxsize, min_delta=min_delta
         )
         self._validated = False
 
@@ -49,6 +53,8 @@ class EarlyStopping(LightningEarlyStopping):
                 "early stopping has no metric to go by",
                 "Set callbacks.early_stopping.monitor and .mode, say to val/loss.",
             )
+        if self.mode == "max" and self.monitor.rpartition("/")[2] in SHARES:
+            self.stopping_threshold = 1 - PRECISION
         super().setup(trainer, pl_module, stage)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -66,5 +72,9 @@ class EarlyStopping(LightningEarlyStopping):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Says why the training ended, if this ended it."""
-        if self.stopping_reason_message and trainer.is_global_zero:
+        if not self.stopping_reason_message or not trainer.is_global_zero:
+            return
+        if self.stopping_reason == EarlyStoppingReason.STOPPING_THRESHOLD:
+            log.info("%s is 1: it cannot get better", self.monitor)
+        else:
             log.info("%s", self.stopping_reason_message.replace(" Signaling Trainer to stop.", ""))

@@ -24,6 +24,7 @@ from seqtrain.runs.collect import INTERVAL, Arm, Record, arms, collect
 from seqtrain.runs.figures import Lines, Points, draw
 from seqtrain.runs.files import write_text
 from seqtrain.runs.markdown import markdown
+from seqtrain.runs.parts import SHARES
 
 KEYS = ("out", "metric")
 
@@ -49,7 +50,7 @@ def main(argv: list[str]) -> int:
     grouped = arms(records)
     figures = _figures(grouped, study, request.out)
     text = markdown(grouped, study, figures, paths=request.paths)
-    write_text(request.out / "runs.csv", _csv(grouped))
+    write_text(request.out / "runs.csv", _csv(grouped, study))
     write_text(request.out / "report.md", text)
     print(text)
     print(f"written: {', '.join(str(request.out / name) for name in ('report.md', 'runs.csv', *figures))}")
@@ -85,14 +86,22 @@ def _shown(records: Sequence[Record], metric: str | None) -> Study:
     if metric is not None:
         metrics = [metric, *(name for name in metrics if name != metric)]
     first = metrics[0].rpartition("/")[2] if metrics else ""
+    if study.parts and not metrics:
+        raise UserError("no run of this study has a result yet", "Report it when one is finished.")
+    if study.parts and (odd := [name for name in metrics if name.rpartition("/")[2] not in SHARES]):
+        raise UserError(
+            f"{odd[0]}: the parts of this study are shown in percent, and that is no share",
+            f"Ask for one of {', '.join(name for name in there if name.rpartition('/')[2] in SHARES)}.",
+        )
+    if metric is not None:
+        study = replace(study, baselines={}, published={}, failed=None, floor="")
     return replace(
         study,
         metrics=metrics,
         goal=study.goal if study.metrics and metric is None else _goal(first),
         by=study.by if study.metrics else list(dict.fromkeys(name for record in records for name in record.attributes)),
-        curves=[] if study.parts else study.curves or ["train/loss", *([f"val/{first}"] if first else [])],
+        curves=study.curves or ([] if study.parts else ["train/loss", *([f"val/{first}"] if first else [])]),
         each=study.each if study.metrics else first,
-        baselines=study.baselines if metric is None else {},
     )
 
 
@@ -146,13 +155,15 @@ def _flows(arm: Arm, *, last: bool) -> list[Points]:
     return [[(distance, norm) for distance, norm in flow if distance <= reach] for flow in flows]
 
 
-def _csv(grouped: Sequence[Arm]) -> str:
+def _csv(grouped: Sequence[Arm], study: Study) -> str:
     names = sorted({name for arm in grouped for record in arm.records for name in record.results})
+    parts = [study.parts] if study.parts else []
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["arm", "seed", "run", "status", "parameters", "seconds", *names])
+    table.writerow(["arm", *parts, "seed", "run", "status", "parameters", "seconds", *names])
     for arm in grouped:
         for record in arm.records:
-            row = [arm.label, record.seed, record.name, record.status, record.parameters, record.seconds]
-            table.writerow([*row, *(record.results.get(name) for name in names)])
+            own = [record.seed, record.name, record.status, record.parameters, record.seconds]
+            results = (record.results.get(name) for name in names)
+            table.writerow([arm.label, *map(record.at, parts), *own, *results])
     return text.getvalue()

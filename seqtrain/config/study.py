@@ -26,7 +26,8 @@ class Study:
         curves: logged metrics that it draws over the steps of the training.
         baselines: what a result is to be compared with, by name: a value of the first metric.
         parts: key of the configuration that says what a run is a part of, where a comparison consists of several:
-            `data.task`. Results are shares; they are shown for each of its values, and an arm's are means over them.
+            `data.task`. Its values are numbers. Results, which have to be shares, are shown for each of them, and an
+            arm's are means over them. Of a run with several parts they are those by this attribute (see `by`).
         published: what others report for the parts, by name: percents, in the order of the parts from the first on.
         failed: the share of the first metric above which a part counts as failed.
         floor: the result that tells what is reached without learning.

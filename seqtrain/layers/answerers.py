@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seqtrain.errors import UserError
 from seqtrain.layers.dropout import Dropout
-from seqtrain.layers.embedding import embedding as make_embedding
+from seqtrain.layers.embedding import input_embedding
 from seqtrain.layers.ngrams import hashed
 from seqtrain.layers.output import OutputLayer
 from seqtrain.layers.readers import OnRecurrent, in_a_row
@@ -50,7 +50,7 @@ class AttentiveReader(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        self.embedding = make_embedding(vocabulary, embedding, deviation=1.0)
+        self.embedding = input_embedding(vocabulary, embedding)
         self.story = OnRecurrent(recurrent=story, dropout=Dropout(dropout))
         self.question = OnRecurrent(recurrent=question, dropout=Dropout(dropout))
         self.attention = attention

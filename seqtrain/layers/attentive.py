@@ -63,47 +63,38 @@ class AttentiveDecoder(Writer):
     top one asks, and what is fed enters the lowest.
 
     Args:
-        vocabulary: number of target tokens.
-        embedding: width E of the embeddings and of o_t.
+        embedding: of target tokens, E wide, as o_t is; see `Writer`.
         recurrent: the stack of layers; its inputs are E wide.
         attention: over the source.
         query: which state asks.
         readout: which state is read in the last line, with `query="previous"`.
         input_feeding: whether o_{t-1} is read beside y_{t-1}; with `query="current"`.
         dropout: on embeddings and on what the output layer reads.
-        tie: whether the output matrix W_o is the embedding matrix.
-        weight: the embedding matrix to share with the encoder; an own one without it.
     """
 
     def __init__(
         self,
         *,
-        vocabulary: int,
-        embedding: int,
+        embedding: nn.Embedding,
         recurrent: Recurrent,
         attention: SourceAttention,
         query: str,
         readout: str,
         input_feeding: bool,
         dropout: Dropout,
-        tie: bool,
-        weight: Tensor | None = None,
     ) -> None:
-        super().__init__(
-            vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout, tie=tie, weight=weight
-        )
+        super().__init__(embedding=embedding, recurrent=recurrent, dropout=dropout)
+        E = embedding.embedding_dim
         H, D = recurrent.hidden, attention.states
         self.attention, self.query_before = attention, query == "previous"
         self.readout_before = readout == "previous"
         self.to_state = nn.Linear(H, self.layers * recurrent.state_size)
         self.from_fed: Any = None
         if self.query_before or input_feeding:
-            fed = D if self.query_before else embedding
+            fed = D if self.query_before else E
             self.from_fed = nn.Linear(fed, self._cells()[0].read_size, bias=False)
-        self.to_readout: nn.Linear = (
-            Maxout(H + embedding + D, embedding) if self.query_before else nn.Linear(D + H, embedding, bias=False)
-        )
-        self.output = self._output(embedding)
+        self.to_readout: nn.Linear = Maxout(H + E + D, E) if self.query_before else nn.Linear(D + H, E, bias=False)
+        self.output = self._output(E)
 
     def init_state(self, memory: Memory) -> AttentiveState:
         """The state before the first step."""

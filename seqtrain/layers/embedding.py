@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -21,20 +22,33 @@ def embedding(vocabulary: int, width: int, *, deviation: float | None = None) ->
 class TiedEmbedding(nn.Embedding):
     """√E · W_y, where W (V, E) is an output layer's matrix too (Press & Wolf 2017, arXiv:1608.05859).
 
-    W begins with N(0, 1/E), as `embedding`; what is read has unit variance (Vaswani 2017, section 3.4). Without the
-    factor a recurrent network has next to nothing to read at first, and loses hundreds of steps.
+    W begins with N(0, 1/E), as in `embedding`; what is read has unit variance (Vaswani 2017, section 3.4).
+
+    Attributes:
+        scale: √E, kept with the weights, so that those of a network without it are refused.
     """
 
+    scale: Tensor
+
     def __init__(self, vocabulary: int, width: int) -> None:
-        super().__init__(vocabulary, width, _weight=embedding(vocabulary, width).weight.data, padding_idx=0)
+        super().__init__(vocabulary, width, padding_idx=0)
+        self.register_buffer("scale", torch.tensor(math.sqrt(width)))
+
+    def reset_parameters(self) -> None:
+        """Draws W; the vector of padding is zero."""
+        nn.init.normal_(self.weight, std=self.embedding_dim**-0.5)
+        self.weight.data[0] = 0.0
 
     def forward(self, ids: Tensor) -> Tensor:
         """(…, E) vectors of ids (…)."""
-        return super().forward(ids) * math.sqrt(self.embedding_dim)
+        return super().forward(ids) * self.scale
 
 
-def read_embedding(vocabulary: int, width: int, *, tied: bool) -> nn.Embedding:
-    """Embeddings of unit variance, of a matrix that an output layer shares or of one that nothing else uses."""
+def input_embedding(vocabulary: int, width: int, *, tied: bool = False) -> nn.Embedding:
+    """Embeddings of unit variance, whose matrix an output layer shares, if `tied`, or nothing does.
+
+    A recurrent network that reads smaller ones has next to nothing to learn from, and stays at chance for long.
+    """
     return TiedEmbedding(vocabulary, width) if tied else embedding(vocabulary, width, deviation=1.0)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.layers.dropout import Dropout
-from seqtrain.layers.embedding import read_embedding
+from seqtrain.layers.embedding import TiedEmbedding
 from seqtrain.layers.output import OutputLayer, state_dtype
 from seqtrain.layers.recurrent import Recurrent
 
@@ -66,16 +66,14 @@ class Reader(nn.Module):
     """Reads a sentence: embeddings, dropout and a stack of recurrent layers.
 
     Args:
-        vocabulary: number of source tokens.
-        embedding: width E of the embeddings.
+        embedding: of source tokens.
         recurrent: the stack that reads them.
         dropout: on embeddings.
-        tied: whether the decoder's output layer shares the embeddings: see `read_embedding`.
     """
 
-    def __init__(self, *, vocabulary: int, embedding: int, recurrent: Recurrent, dropout: Dropout, tied: bool) -> None:
+    def __init__(self, *, embedding: nn.Embedding, recurrent: Recurrent, dropout: Dropout) -> None:
         super().__init__()
-        self.embedding = read_embedding(vocabulary, embedding, tied=tied)
+        self.embedding = embedding
         self.dropout = dropout
         self.recurrent = recurrent
 
@@ -91,31 +89,18 @@ class Writer(nn.Module):
     A subclass sets `output` by `_output`, and offers `init_state`, `forward` and `reorder_state`.
 
     Args:
-        vocabulary: number of target tokens.
-        embedding: width E of the embeddings.
+        embedding: of target tokens, E wide; the encoder's where these are the same. The output layer shares the matrix
+            of a `TiedEmbedding`.
         recurrent: the stack of layers.
         dropout: on embeddings and on what the output layer reads.
-        tie: whether the output layer's matrix is the embedding matrix.
-        weight: the embedding matrix to share with the encoder; an own one without it.
     """
 
     output: OutputLayer
 
-    def __init__(
-        self,
-        *,
-        vocabulary: int,
-        embedding: int,
-        recurrent: Recurrent,
-        dropout: Dropout,
-        tie: bool,
-        weight: Tensor | None = None,
-    ) -> None:
+    def __init__(self, *, embedding: nn.Embedding, recurrent: Recurrent, dropout: Dropout) -> None:
         super().__init__()
-        self.embedding = read_embedding(vocabulary, embedding, tied=tie)
-        self._tie = tie
-        if weight is not None:
-            self.embedding.weight = weight
+        self.embedding = embedding
+        self.tied = isinstance(embedding, TiedEmbedding)
         self.dropout = dropout
         self.recurrent = recurrent
         self.layers = len(recurrent.stack)
@@ -123,7 +108,7 @@ class Writer(nn.Module):
     def _output(self, inputs: int) -> OutputLayer:
         """An output layer of its own or, tied, with the matrix of embeddings."""
         weight = self.embedding.weight
-        return OutputLayer(inputs=inputs, vocabulary=len(weight), weight=weight if self._tie else None)
+        return OutputLayer(inputs=inputs, vocabulary=len(weight), weight=weight if self.tied else None)
 
     def step(self, tokens_B: Tensor, state: Any) -> tuple[Tensor, Any]:
         """(B, V) logits of the next token after (B,) tokens, and the next state."""
@@ -135,18 +120,14 @@ class Encoder(Reader):
     """Reads a sentence; its summary is c = tanh(V h_end), h_end the last states of the top layer's directions.
 
     Args:
-        vocabulary: number of source tokens.
-        embedding: width E of the embeddings.
+        embedding: of source tokens.
         recurrent: the stack that reads them.
         summary: width C of the summary.
         dropout: on embeddings.
-        tied: whether the decoder's output layer shares the embeddings.
     """
 
-    def __init__(
-        self, *, vocabulary: int, embedding: int, recurrent: Recurrent, summary: int, dropout: Dropout, tied: bool
-    ) -> None:
-        super().__init__(vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout, tied=tied)
+    def __init__(self, *, embedding: nn.Embedding, recurrent: Recurrent, summary: int, dropout: Dropout) -> None:
+        super().__init__(embedding=embedding, recurrent=recurrent, dropout=dropout)
         self.to_summary = nn.Linear(recurrent.outputs, summary)
 
     def forward(self, source_BS: Tensor, lengths_B: Tensor) -> Memory:
@@ -166,32 +147,18 @@ class Decoder(Writer):
     as in Cho et al. 2014, appendix A.1; W may be the target embeddings.
 
     Args:
-        vocabulary: number of target tokens.
-        embedding: width E of the embeddings and of s_t.
+        embedding: of target tokens, E wide, as s_t is; see `Writer`.
         recurrent: the stack; its inputs are E + C wide.
         summary: width C of the summary.
         dropout: on embeddings and on s_t.
-        tie: whether the output matrix W is the embedding matrix.
-        weight: the embedding matrix to share with the encoder; an own one without it.
     """
 
-    def __init__(
-        self,
-        *,
-        vocabulary: int,
-        embedding: int,
-        recurrent: Recurrent,
-        summary: int,
-        dropout: Dropout,
-        tie: bool,
-        weight: Tensor | None = None,
-    ) -> None:
-        super().__init__(
-            vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout, tie=tie, weight=weight
-        )
+    def __init__(self, *, embedding: nn.Embedding, recurrent: Recurrent, summary: int, dropout: Dropout) -> None:
+        super().__init__(embedding=embedding, recurrent=recurrent, dropout=dropout)
+        E = embedding.embedding_dim
         self.to_state = nn.Linear(summary, self.layers * recurrent.state_size)
-        self.to_readout = Maxout(recurrent.hidden + embedding + summary, embedding)
-        self.output = self._output(embedding)
+        self.to_readout = Maxout(recurrent.hidden + E + summary, E)
+        self.output = self._output(E)
 
     def init_state(self, memory: Memory) -> DecoderState:
         """The state before the first step."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from seqtrain.layers.dropout import Dropout
 from seqtrain.layers.embedding import embedding as make_embedding
+from seqtrain.layers.embedding import input_embedding
 from seqtrain.layers.output import OutputLayer
 from seqtrain.layers.recurrent import Recurrent
 
@@ -65,8 +66,7 @@ class Classifier(OnRecurrent):
         self, *, vocabulary: int, embedding: int, recurrent: Recurrent, classes: int, dropout: Dropout
     ) -> None:
         super().__init__(recurrent=recurrent, dropout=dropout)
-        # Of torch.nn.Embedding's size, as no output layer shares them: smaller ones keep it at chance for long.
-        self.embedding = make_embedding(vocabulary, embedding, deviation=1.0)
+        self.embedding = input_embedding(vocabulary, embedding)
         self.last_dropout = Dropout(dropout.rate)  # the last states have no steps
         self.output = OutputLayer(inputs=recurrent.outputs, vocabulary=classes)
 

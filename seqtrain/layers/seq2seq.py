@@ -48,30 +48,16 @@ class StateDecoder(Writer):
     Where W is the matrix of embeddings and these have another width, W P h_t.
 
     Args:
-        vocabulary: number of target tokens.
-        embedding: width E of the embeddings.
+        embedding: of target tokens, E wide; see `Writer`.
         recurrent: the stack; its inputs are E wide.
         dropout: on embeddings and on h_t.
-        tie: whether the output matrix W is the embedding matrix.
-        weight: the embedding matrix to share with the encoder; an own one without it.
     """
 
-    def __init__(
-        self,
-        *,
-        vocabulary: int,
-        embedding: int,
-        recurrent: Recurrent,
-        dropout: Dropout,
-        tie: bool,
-        weight: Tensor | None = None,
-    ) -> None:
-        super().__init__(
-            vocabulary=vocabulary, embedding=embedding, recurrent=recurrent, dropout=dropout, tie=tie, weight=weight
-        )
-        H = recurrent.hidden
-        self.project = nn.Linear(H, embedding, bias=False) if tie and embedding != H else None
-        self.output = self._output(embedding if tie else H)
+    def __init__(self, *, embedding: nn.Embedding, recurrent: Recurrent, dropout: Dropout) -> None:
+        super().__init__(embedding=embedding, recurrent=recurrent, dropout=dropout)
+        E, H = embedding.embedding_dim, recurrent.hidden
+        self.project = nn.Linear(H, E, bias=False) if self.tied and E != H else None
+        self.output = self._output(E if self.tied else H)
 
     def init_state(self, memory: Tensor) -> Tensor:
         """The (L, B, S) state before the first step: what the encoder made."""

@@ -7,10 +7,12 @@ from torch import nn
 
 from seqtrain.config.types import Positive, Probability
 from seqtrain.layers.dropout import Dropout
+from seqtrain.layers.embedding import input_embedding
 from seqtrain.layers.encoder_decoder import Decoder, Encoder, EncoderDecoder
 from seqtrain.layers.readers import Classifier, QuestionReader, Regressor, Transducer
-from seqtrain.layers.recurrent import Cell, Recurrent
+from seqtrain.layers.recurrent import STATE_SIZE, Cell, Recurrent
 from seqtrain.models.base import SequenceModel
+from seqtrain.models.translator import target_embedding
 from seqtrain.tasks.answering import Answering
 from seqtrain.tasks.base import Task
 from seqtrain.tasks.labelling import Labelling
@@ -88,23 +90,20 @@ class RecurrentModel(SequenceModel):
         return Dropout(self.dropout, time=1 if self.variational else None)
 
     def _translator(self, task: Translation, cell: Cell) -> nn.Module:
-        shared = self.tie_embeddings and task.shared
+        E, C, tied = self.embedding, self.hidden, self.tie_embeddings
         encoder = Encoder(
-            vocabulary=task.source_vocabulary,
-            embedding=self.embedding,
-            recurrent=self._stack(cell, self.embedding, both=self.bidirectional, input_size=1.0),
-            summary=self.hidden,
+            embedding=input_embedding(task.source_vocabulary, E, tied=tied and task.shared),
+            recurrent=self._stack(cell, E, both=self.bidirectional, input_size=1.0),
+            summary=C,
             dropout=self._dropout(),
-            tied=shared,
         )
+        # What the decoder's layers read is [e; c], and c is as large as a state.
+        size = ((E + C * STATE_SIZE**2) / (E + C)) ** 0.5
         decoder = Decoder(
-            vocabulary=task.target_vocabulary,
-            embedding=self.embedding,
-            recurrent=self._stack(cell, self.embedding + self.hidden, both=False, input_size=1.0),
-            summary=self.hidden,
+            embedding=target_embedding(task, encoder.embedding, tied=tied),
+            recurrent=self._stack(cell, E + C, both=False, input_size=size),
+            summary=C,
             dropout=self._dropout(),
-            tie=self.tie_embeddings,
-            weight=encoder.embedding.weight if shared else None,
         )
         return EncoderDecoder(encoder=encoder, decoder=decoder)
 

@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar, Literal
 
+from torch import nn
+
 from seqtrain.config.types import Positive, Probability
 from seqtrain.layers.dropout import Dropout
+from seqtrain.layers.embedding import input_embedding
+from seqtrain.layers.encoder_decoder import Reader
 from seqtrain.layers.gru import GRULayer
 from seqtrain.layers.hyper import HYPER_HIDDEN, HyperLSTMLayer
 from seqtrain.layers.lstm import LSTMLayer
@@ -78,27 +82,26 @@ class RecurrentTranslator(SequenceModel):
             input_size=1.0,
         )
 
-    def _shares(self, task: Translation) -> bool:
-        """Whether source and target embeddings and the output layer are one matrix."""
-        return self.tie_embeddings and task.shared
-
     def reading(self, task: Translation, *, halved: bool = False) -> dict[str, Any]:
         """What every encoder is made of; for `halved` see `stack`."""
+        tied = self.tie_embeddings and task.shared
         return {
-            "vocabulary": task.source_vocabulary,
-            "embedding": self.embedding,
+            "embedding": input_embedding(task.source_vocabulary, self.embedding, tied=tied),
             "recurrent": self.stack(both=self.bidirectional, halved=halved),
             "dropout": Dropout(self.dropout),
-            "tied": self._shares(task),
         }
 
-    def writing(self, task: Translation, encoder: Any) -> dict[str, Any]:
+    def writing(self, task: Translation, encoder: Reader) -> dict[str, Any]:
         """What every decoder beside that encoder is made of."""
         return {
-            "vocabulary": task.target_vocabulary,
-            "embedding": self.embedding,
+            "embedding": target_embedding(task, encoder.embedding, tied=self.tie_embeddings),
             "recurrent": self.stack(both=False),
             "dropout": Dropout(self.dropout),
-            "tie": self.tie_embeddings,
-            "weight": encoder.embedding.weight if self._shares(task) else None,
         }
+
+
+def target_embedding(task: Translation, source: nn.Embedding, *, tied: bool) -> nn.Embedding:
+    """Embeddings of target tokens: those of the source's, where tied ones are of a joint vocabulary."""
+    if tied and task.shared:
+        return source
+    return input_embedding(task.target_vocabulary, source.embedding_dim, tied=tied)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seqtrain.config.study import Study
-from seqtrain.runs import parts as by_part
+from seqtrain.runs import parts
 from seqtrain.runs.collect import Arm, Record, spread
 
 
@@ -21,14 +21,14 @@ def markdown(arms: Sequence[Arm], study: Study, figures: Sequence[str], *, paths
         paths: what was reported on, to say how it is done again.
     """
     records = [record for arm in arms for record in arm.records]
-    parts = [f"# {study.title or 'Comparison'}", _commands(records, paths), _table(arms, study)]
-    parts += [text for attribute in study.by if (text := _by(arms, study, attribute))]
-    parts += [grid(*by_part.table(arms, study, metric)) for metric in study.metrics if study.parts]
+    texts = [f"# {study.title or 'Comparison'}", _commands(records, paths), _table(arms, study)]
+    texts += [text for attribute in study.by if (text := _by(arms, study, attribute))]
+    texts += [grid(*parts.table(arms, study, metric)) for metric in study.metrics if study.parts]
     notes = [f"- {note}" for note in _notes(arms, study)]
-    parts += ["\n".join(notes)] if notes else []
-    parts += [f"![{Path(name).stem}]({name})" for name in figures]
-    parts += [_made_with(records)]
-    return "\n\n".join(parts) + "\n"
+    texts += ["\n".join(notes)] if notes else []
+    texts += [f"![{Path(name).stem}]({name})" for name in figures]
+    texts += [_made_with(records)]
+    return "\n\n".join(texts) + "\n"
 
 
 def number(value: float) -> str:
@@ -51,14 +51,12 @@ def _with_spread(values: Sequence[float]) -> str:
 def _table(arms: Sequence[Arm], study: Study) -> str:
     best = max if study.goal == "max" else min
     head = ["arm", *study.metrics[:1], "best", *study.metrics[1:], "seeds", "parameters", "training, s"]
-    parts = by_part.every_part(arms, study) if study.parts else []
+    every = parts.every_part(arms, study) if study.parts else []
     rows = []
     for arm in arms:
-        columns = [
-            by_part.means(arm, study, metric, parts) if parts else arm.values(metric) for metric in study.metrics
-        ]
+        columns = [parts.means(arm, study, metric, every) if every else arm.values(metric) for metric in study.metrics]
         first = columns[0] if columns else []
-        complete, seeds = len(first), len({record.seed for record in arm.records} if parts else arm.records)
+        complete, seeds = len(first), len({record.seed for record in arm.records} if every else arm.records)
         rows.append(
             [
                 arm.label,
@@ -77,7 +75,7 @@ def _table(arms: Sequence[Arm], study: Study) -> str:
 def _diverged(arm: Arm, metric: str) -> str:
     """What stands in place of a mean where every result of an arm is infinite or not a number."""
     found = [record.results[metric] for record in arm.records if metric in record.results]
-    return "" if all(map(math.isfinite, found)) else "diverged"
+    return "diverged" if found and not any(map(math.isfinite, found)) else ""
 
 
 def _sizes(records: Sequence[Record]) -> str:
@@ -90,7 +88,7 @@ def _seconds(records: Sequence[Record], study: Study) -> str:
     found: dict[object, float] = {}
     for record in records:
         if record.seconds is not None and record.status == "finished":
-            one = record.seed if study.parts else record.name
+            one = record.seed if study.parts else record.run.directory
             found[one] = found.get(one, 0.0) + record.seconds
     return f"{spread(list(found.values()))[0]:,.0f}" if found else ""
 
@@ -125,7 +123,7 @@ def _notes(arms: Sequence[Arm], study: Study) -> Iterator[str]:
     """What is not in the means, and what makes runs hard to compare."""
     records = [record for arm in arms for record in arm.records]
     if study.parts:
-        yield from by_part.incomplete(arms, study)
+        yield from parts.notes(arms, study)
     for record in records:
         error = str(record.manifest.get("error") or "").partition("\n")[0]
         if record.status != "finished":
@@ -138,9 +136,11 @@ def _notes(arms: Sequence[Arm], study: Study) -> Iterator[str]:
             elif not math.isfinite(value):
                 yield f"{record.name}: {metric} is {value}: it diverged; not counted"
     several: dict[str, set[str]] = {"code": {_commit(record) for record in records}}
-    for record in records:
-        part = f" for {study.parts}={record.at(study.parts)}" if study.parts else ""
-        several.setdefault(f"data{part}", set()).add(_data(record))
+    for arm in arms:
+        for record in arm.records:
+            # How much of a story is read is an arm's own affair.
+            part = f" for {arm.label}, {study.parts}={record.at(study.parts)}" if study.parts else ""
+            several.setdefault(f"data{part}", set()).add(_data(record))
     for what, found in several.items():
         if len(found - {""}) > 1:
             yield f"the runs were made with different {what}: {', '.join(sorted(found - {''}))}"

@@ -2,11 +2,14 @@
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from seqtrain.config.study import Study
 from seqtrain.runs.collect import Arm, Record, spread
 
+SHARES = ("error", "accuracy", "supported", "exact")
+"""What is shown in percent, and nothing else is."""
 Parts = dict[int, float]
 """A result of each part, by its number."""
 
@@ -18,8 +21,7 @@ def parts_of(record: Record, study: Study, metric: str) -> Parts:
     if isinstance(value, int):
         found = {value: record.results.get(metric, math.nan)}
     else:
-        rows = record.buckets(study.parts.rpartition(".")[2])
-        found = {row["low"]: 1 - row["accuracy"] if name == "error" else row.get(name, math.nan) for row in rows}
+        found = {row["low"]: _of_bucket(row, name) for row in record.buckets(study.parts.rpartition(".")[2])}
     return {part: result for part, result in found.items() if math.isfinite(result)}
 
 
@@ -43,10 +45,18 @@ def means(arm: Arm, study: Study, metric: str, parts: Sequence[int]) -> list[flo
     return [statistics.fmean(one[part] for part in parts) for one in found if one.keys() >= set(parts)]
 
 
-def incomplete(arms: Sequence[Arm], study: Study) -> Iterator[str]:
-    """Which seeds have no result of some part, and so no mean."""
+def notes(arms: Sequence[Arm], study: Study) -> Iterator[str]:
+    """Which seeds have no result of some part, and so no mean; and which parts several runs have results of."""
     parts = every_part(arms, study)
     for arm in arms:
+        there = [
+            (record.seed, part)
+            for record in arm.records
+            if record.status == "finished"
+            for part in parts_of(record, study, study.metrics[0])
+        ]
+        for seed, part in sorted({one for one in there if there.count(one) > 1}, key=str):
+            yield f"{arm.label}, seed {seed}: several runs have {_name(study)} {part}; the last one counts"
         for seed, found in by_seed(arm, study, study.metrics[0]).items():
             if missing := [str(part) for part in parts if part not in found]:
                 yield f"{arm.label}, seed {seed}: nothing for {_name(study)} {', '.join(missing)}; not in the means"
@@ -61,8 +71,8 @@ def table(arms: Sequence[Arm], study: Study, metric: str) -> tuple[list[str], li
     first = metric == study.metrics[0]
     parts = every_part(arms, study)
     columns = {arm.label: column for arm in arms if (column := _column([arm], study, metric))}
-    if first and study.floor:
-        columns[f"*{study.floor.rpartition('/')[2]}*"] = _column(arms, study, study.floor)
+    if first and study.floor and (floor := _column(arms, study, study.floor)):
+        columns[f"*{study.floor.rpartition('/')[2]}*"] = floor
     if first:
         columns |= {
             f"*{name}*": {part: [value] for part, value in enumerate(values, start=1) if part in parts}
@@ -89,6 +99,12 @@ def _column(arms: Sequence[Arm], study: Study, metric: str) -> dict[int, list[fl
             for part, value in parts.items():
                 found.setdefault(part, []).append(100 * value)
     return found
+
+
+def _of_bucket(row: Mapping[str, Any], name: str) -> float:
+    if name == "error" and name not in row:
+        return 1 - float(row.get("accuracy", math.nan))
+    return float(row.get(name, math.nan))
 
 
 def _cell(values: Sequence[float]) -> str:

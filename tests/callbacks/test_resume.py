@@ -200,20 +200,39 @@ def test_all_streams_are_restored() -> None:
     assert (random.random(), np.random.rand(), torch.rand(()).item()) == first
 
 
+class Right(Regression):
+    """Right in `share` of the cases after two epochs, and never before."""
+
+    share = 1.0
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        super().validation_step(batch, batch_idx)
+        self.log("val/accuracy", self.share if self.current_epoch > 1 else 0.999)
+
+
 @pytest.mark.parametrize(
-    ("options", "reason"),
+    ("options", "share", "epochs", "reason"),
     [
-        ({"mode": "max", "patience": 1}, "did not improve"),
-        ({"mode": "min", "patience": 50, "stopping_threshold": 1e6}, "Stopping threshold reached"),
+        ({"monitor": "val/loss", "mode": "max", "patience": 1}, 1.0, None, "did not improve"),
+        ({"monitor": "val/accuracy", "mode": "max", "patience": None}, 1.0, 3, "val/accuracy is 1: it cannot get"),
+        ({"monitor": "val/accuracy", "mode": "max", "patience": None}, 0.99995, 20, ""),
+        ({"monitor": "val/accuracy", "mode": "min", "patience": None}, 1.0, 20, ""),
     ],
 )
 def test_early_stopping_says_why(
-    options: dict[str, Any], reason: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    options: dict[str, Any],
+    share: float,
+    epochs: int | None,
+    reason: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    callback = EarlyStopping(monitor="val/loss", **options)
+    callback = EarlyStopping(**options)
     fitted = trainer(tmp_path, callback, max_epochs=20)
     quieten_lightning()
     with caplog.at_level(logging.INFO, logger="seqtrain"):
-        fitted.fit(Regression(), datamodule=Numbers())
-    assert fitted.current_epoch < 20
+        model = Right()
+        model.share = share
+        fitted.fit(model, datamodule=Numbers())
+    assert fitted.current_epoch == epochs if epochs else fitted.current_epoch < 20
     assert reason in caplog.text

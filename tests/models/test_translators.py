@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from seqtrain.decoding.settings import Decoding
+from seqtrain.errors import UserError
 from tests.models.examples import PAIR, SOURCES, TARGETS, pairs, tiny, translations
 
 TRANSLATORS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -40,6 +41,13 @@ def test_recurrent_layers_read_embeddings_of_unit_variance(model: str, tied: boo
     assert tied == (network.decoder.output.weight is network.decoder.embedding.weight)
     if tied:
         assert (states @ network.decoder.output.weight[1:].T).std().item() == pytest.approx(1, abs=0.1)
+
+
+def test_weights_of_tied_embeddings_without_their_factor_are_refused() -> None:
+    model = tiny("seq2seq", PAIR)
+    weights = {name: value for name, value in model.state_dict().items() if not name.endswith("embedding.scale")}
+    with pytest.raises(UserError, match="scale is missing in it"):
+        model.load_state_dict(weights)
 
 
 @EVERY
