@@ -33,7 +33,8 @@ class MemN2N(SequenceModel):
         noise: in training, so many empty memories per sentence at most move these times (random noise).
         linear_epochs: epochs without softmax; `None`: until the validation loss does not fall any more.
         relu: whether the state is made positive after each hop.
-        mask: whether empty memories are left out of the softmax; in the original they are in it.
+        mask: whether empty memories are left out of the softmax; in the original they are in it, and have to be for
+            what needs several hops.
         reduction: whether a step follows the sum of its questions' losses, as in the original, or their mean.
         restarts: trainings that go on side by side, on the same batches, each from a start of its own. Outside of
             training the one answers that had the lowest error on the last whole training epoch.
@@ -59,7 +60,7 @@ class MemN2N(SequenceModel):
         noise: Share = 0.1,
         linear_epochs: NonNegative | None = 0,
         relu: bool = False,
-        mask: bool = True,
+        mask: bool = False,
         reduction: Literal["sum", "mean"] = "sum",
         restarts: Positive = 1,
         **options: Any,
