@@ -14,9 +14,13 @@ def embedding(vocabulary: int, width: int, *, deviation: float | None = None) ->
     unit variance.
     """
     table = nn.Embedding(vocabulary, width, padding_idx=0)
-    nn.init.normal_(table.weight, std=width**-0.5 if deviation is None else deviation)
-    table.weight.data[0] = 0.0
+    _draw(table, width**-0.5 if deviation is None else deviation)
     return table
+
+
+def _draw(table: nn.Embedding, deviation: float) -> None:
+    nn.init.normal_(table.weight, std=deviation)
+    table.weight.data[0] = 0.0
 
 
 class TiedEmbedding(nn.Embedding):
@@ -36,8 +40,7 @@ class TiedEmbedding(nn.Embedding):
 
     def reset_parameters(self) -> None:
         """Draws W; the vector of padding is zero."""
-        nn.init.normal_(self.weight, std=self.embedding_dim**-0.5)
-        self.weight.data[0] = 0.0
+        _draw(self, self.embedding_dim**-0.5)
 
     def forward(self, ids: Tensor) -> Tensor:
         """(…, E) vectors of ids (…)."""

@@ -1,7 +1,5 @@
 """Sequence to sequence (Sutskever et al. 2014, arXiv:1409.3215): an encoder's last states are a decoder's first."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -18,13 +16,15 @@ class StateEncoder(Reader):
     [→c; ←c], each half as wide.
 
     Args:
+        embedding: of source tokens.
+        recurrent: the stack that reads them.
+        dropout: on embeddings.
         reverse: whether words are read last to first (section 3.3 of the paper); the end of the sentence stays at the
             end.
-        options: see `Reader`.
     """
 
-    def __init__(self, *, reverse: bool, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, *, embedding: nn.Embedding, recurrent: Recurrent, dropout: Dropout, reverse: bool) -> None:
+        super().__init__(embedding=embedding, recurrent=recurrent, dropout=dropout)
         self.reverse = reverse
 
     def forward(self, source_BS: Tensor, lengths_B: Tensor) -> Tensor:
