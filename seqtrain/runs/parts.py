@@ -10,6 +10,8 @@ from seqtrain.runs.collect import Arm, Record, spread
 
 SHARES = ("error", "accuracy", "supported", "exact")
 """What is shown in percent, and nothing else is."""
+SELECTED_BY = "best/val/accuracy"
+"""What tells which of several runs is the best in validation."""
 Parts = dict[int, float]
 """A result of each part, by its number."""
 
@@ -65,12 +67,14 @@ def notes(arms: Sequence[Arm], study: Study) -> Iterator[str]:
 def table(arms: Sequence[Arm], study: Study, metric: str) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the table of a metric by part, in percent: a column for each arm that has it.
 
-    The first metric's has beside it what is reached without learning (`study.floor`) and what others report; under it
+    The first metric's has beside it whatever was the best in validation (`study.selected`), what is reached without learning (`study.floor`) and what others report; under it
     stand the means and how many parts failed (`study.failed`).
     """
     first = metric == study.metrics[0]
     parts = every_part(arms, study)
     columns = {arm.label: column for arm in arms if (column := _column([arm], study, metric))}
+    if first:
+        columns |= {f"{name}, selected": _selected(arms, study, of) for name, of in study.selected.items()}
     if first and study.floor and (floor := _column(arms, study, study.floor)):
         columns[f"*{study.floor.rpartition('/')[2]}*"] = floor
     if first:
@@ -99,6 +103,20 @@ def _column(arms: Sequence[Arm], study: Study, metric: str) -> dict[int, list[fl
             for part, value in parts.items():
                 found.setdefault(part, []).append(100 * value)
     return found
+
+
+def _selected(arms: Sequence[Arm], study: Study, labels: Sequence[str]) -> dict[int, list[float]]:
+    """Of each part the percent of the run that was the best in validation."""
+    best: dict[int, tuple[float, float]] = {}
+    for label in labels:
+        records = [record for arm in arms if arm.label == label for record in arm.records]
+        for record in records:
+            if record.status != "finished" or (validation := record.results.get(SELECTED_BY)) is None:
+                continue
+            for part, result in parts_of(record, study, study.metrics[0]).items():
+                if part not in best or validation > best[part][0]:
+                    best[part] = validation, 100 * result
+    return {part: [result] for part, (_, result) in best.items()}
 
 
 def _of_bucket(row: Mapping[str, Any], name: str) -> float:

@@ -168,13 +168,14 @@ def test_parts_are_shown_by_themselves_and_their_mean_is_the_result(tmp_path: Pa
         "parts": "data.task",
         "failed": 0.05,
         "floor": "test/majority_error",
+        "selected": {"best": ["one", "half"]},
         "published": {"paper": [1.0, 50.0, 3.0]},
     }
     chosen = {"study": "tasks"}
 
-    def add(name: str, arm: str, task: Any, **results: float) -> Path:
+    def add(name: str, arm: str, task: Any, *, validation: float = 0.5, **results: float) -> Path:
         place = tmp_path / name
-        found = {f"test/{metric}": value for metric, value in results.items()}
+        found = {f"test/{metric}": value for metric, value in results.items()} | {"best/val/accuracy": validation}
         began = f"2030-01-01T0{len(list(tmp_path.iterdir()))}:00:00"
         fields = {"started": began, "choices": chosen, "results": found, "training_seconds": 5.0}
         write_run(place, study={**study, "arm": arm}, **fields)
@@ -184,7 +185,7 @@ def test_parts_are_shown_by_themselves_and_their_mean_is_the_result(tmp_path: Pa
 
     add("one-1", "one", 1, error=0.02, majority_error=0.8, supported=0.9)
     add("one-2", "one", 2, error=0.06, majority_error=0.4, supported=0.7)
-    add("half-1", "half", 1, error=0.01, majority_error=0.8)
+    add("half-1", "half", 1, validation=0.6, error=0.01, majority_error=0.8)
     place = add("joint", "joint", "all", error=0.2, majority_error=0.6)
     rows = [{"low": task, "high": task, "count": 9, "accuracy": 1 - task / 10} for task in (1, 2)]
     (place / "buckets.json").write_text(json.dumps({"task": rows}))
@@ -196,11 +197,11 @@ def test_parts_are_shown_by_themselves_and_their_mean_is_the_result(tmp_path: Pa
     assert found["half"][3] == "0 of 1"
     tasks = table(text, "test/error by task, %")
     assert tasks == {
-        "test/error by task, %": ["one", "half", "joint", "*majority_error*", "*paper*"],
-        "1": ["2.0", "1.0", "10.0", "80.0", "1.0"],
-        "2": ["6.0", "", "20.0", "40.0", "50.0"],
-        "mean": ["4.0", "", "15.0", "60.0", "25.5"],
-        "above 5": ["1", "", "2", "2", "1"],
+        "test/error by task, %": ["one", "half", "joint", "best, selected", "*majority_error*", "*paper*"],
+        "1": ["2.0", "1.0", "10.0", "1.0", "80.0", "1.0"],
+        "2": ["6.0", "", "20.0", "6.0", "40.0", "50.0"],
+        "mean": ["4.0", "", "15.0", "3.5", "60.0", "25.5"],
+        "above 5": ["1", "", "2", "1", "2", "1"],
     }
     assert table(text, "test/supported by task, %")["mean"] == ["80.0"]
     notes = [line for line in text.splitlines() if line.startswith("- ")]
