@@ -67,8 +67,9 @@ def notes(arms: Sequence[Arm], study: Study) -> Iterator[str]:
 def table(arms: Sequence[Arm], study: Study, metric: str) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the table of a metric by part, in percent: a column for each arm that has it.
 
-    The first metric's has beside it whatever was the best in validation (`study.selected`), what is reached without learning (`study.floor`) and what others report; under it
-    stand the means and how many parts failed (`study.failed`).
+    The first metric's has beside it whatever was the best in validation (`study.selected`), what is reached without
+    learning (`study.floor`) and what others report; under it stand the means and how many parts failed
+    (`study.failed`).
     """
     first = metric == study.metrics[0]
     parts = every_part(arms, study)
