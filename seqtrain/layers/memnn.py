@@ -1,10 +1,11 @@
 """Memory networks with strong supervision (Weston et al. 2014, arXiv:1410.3916): facts chosen, answers ranked.
 
 The equations are the paper's sections 3.1 and 3.4; what Weston et al. 2015, arXiv:1502.05698 (section 4), add for bAbI
-is here too: N-grams, a non-linear embedding, and a number of hops that depends on the question.
+is here too: N-grams, a non-linear embedding, a number of hops that depends on the question, and maps for places.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,8 @@ from seqtrain.tasks.answering import AnsweringBatch
 
 DEVIATION = 0.1
 """Of the start of all embeddings."""
+SPREAD = 0.5
+"""Of the start of the masks of the hops, around 1."""
 
 
 class NGrams:
@@ -70,22 +73,30 @@ class Matching(nn.Module):
     U of each, of 3|W| in all, is a table of its own. Non-linear, E(x) = tanh(W tanh(U Φ(x))) takes the place of U Φ on
     both sides.
 
+    Ordered, the vectors of the fact that hop k has chosen are multiplied by a mask d_k, so that a sum of facts tells
+    which was chosen first: the multilinear map of Weston 2015 (section 4), with diagonal matrices, over the facts of x
+    in place of the words of a sentence.
+
     Args:
         features: number of features of a sentence.
         width: n, of the embedding.
         nonlinear: whether the embedding is.
-        chosen: whether x can have facts.
+        facts: the most facts that x can have.
+        ordered: whether x tells their order.
     """
 
-    def __init__(self, *, features: int, width: int, nonlinear: bool, chosen: bool = True) -> None:
+    def __init__(self, *, features: int, width: int, nonlinear: bool, facts: int, ordered: bool) -> None:
         super().__init__()
         self.question = Bag(features=features, width=width)
-        self.fact = Bag(features=features, width=width) if chosen else None
+        self.fact = Bag(features=features, width=width) if facts else None
+        self.hop_KE = nn.Parameter(1 + torch.randn(facts, width) * SPREAD) if facts and ordered else None
         self.mix = nn.Linear(width, width, bias=False) if nonlinear else None
 
-    def joined(self, x_BE: Tensor, facts_BF: Tensor) -> Tensor:
-        """(B, E): the sums of the vectors of x, to which chosen facts of features (B, F) have been added."""
-        return x_BE if self.fact is None else x_BE + self.fact(facts_BF)
+    def joined(self, x_BE: Tensor, fact_BF: Tensor, hop: int) -> Tensor:
+        """(B, E): the sums of the vectors of x, to which the fact of features (B, F) of a hop has been added."""
+        assert self.fact is not None
+        fact_BE = self.fact(fact_BF)
+        return x_BE + (fact_BE if self.hop_KE is None else self.hop_KE[hop] * fact_BE)
 
     def embed(self, sum_XE: Tensor) -> Tensor:
         """(…, E) of sums of vectors."""
@@ -105,8 +116,8 @@ class FactMatching(Matching):
     Time is no sentence: where the embedding is non-linear, E takes the place of U Φ_x and U Φ_y, and U Φ_t stays.
     """
 
-    def __init__(self, *, features: int, width: int, nonlinear: bool, chosen: bool = True) -> None:
-        super().__init__(features=features, width=width, nonlinear=nonlinear, chosen=chosen)
+    def __init__(self, *, features: int, width: int, nonlinear: bool, facts: int, ordered: bool) -> None:
+        super().__init__(features=features, width=width, nonlinear=nonlinear, facts=facts, ordered=ordered)
         self.candidate = Bag(features=features, width=width)
         self.end_E = nn.Parameter(torch.randn(width) * DEVIATION)
         self.time_2E = nn.Parameter(torch.randn(2, width) * DEVIATION)
@@ -148,11 +159,15 @@ class Response(Matching):
         features: number of features of a sentence.
         width: n, of the embedding.
         nonlinear: whether the embedding is.
+        facts: the most facts that x can have.
+        ordered: whether x tells their order.
         answers: all of them; the words of a list are joined by commas.
     """
 
-    def __init__(self, *, features: int, width: int, nonlinear: bool, answers: Sequence[str]) -> None:
-        super().__init__(features=features, width=width, nonlinear=nonlinear)
+    def __init__(
+        self, *, features: int, width: int, nonlinear: bool, facts: int, ordered: bool, answers: Sequence[str]
+    ) -> None:
+        super().__init__(features=features, width=width, nonlinear=nonlinear, facts=facts, ordered=ordered)
         lists = [answer.split(",") for answer in answers]
         number = {word: n for n, word in enumerate(sorted({word for words in lists for word in words}))}
         several = max(map(len, lists)) > 1
@@ -212,16 +227,31 @@ class MemNN(nn.Module):
         width: n, of the embeddings.
         hops: the most facts that are chosen.
         nonlinear: see `Matching`.
+        ordered: see `Matching`.
         margin: γ, by which a true fact or answer is to win.
     """
 
     def __init__(
-        self, *, ngrams: NGrams, answers: Sequence[str], width: int, hops: int, nonlinear: bool, margin: float
+        self,
+        *,
+        ngrams: NGrams,
+        answers: Sequence[str],
+        width: int,
+        hops: int,
+        nonlinear: bool,
+        ordered: bool,
+        margin: float,
     ) -> None:
         super().__init__()
         self.ngrams, self.hops, self.margin = ngrams, hops, margin
-        self.facts = FactMatching(features=ngrams.features, width=width, nonlinear=nonlinear, chosen=hops > 1)
-        self.response = Response(features=ngrams.features, width=width, nonlinear=nonlinear, answers=answers)
+        both: dict[str, Any] = {
+            "features": ngrams.features,
+            "width": width,
+            "nonlinear": nonlinear,
+            "ordered": ordered,
+        }
+        self.facts = FactMatching(facts=hops - 1, **both)  # the last one is chosen knowing the others
+        self.response = Response(facts=hops, answers=answers, **both)
 
     def forward(self, story_BMW: Tensor, question_BW: Tensor) -> Tensor:
         """(B, A) scores of the answers to questions (B, W) on stories (B, M, W)."""
@@ -255,8 +285,9 @@ class MemNN(nn.Module):
             chosen.append(last_B)
             left_BM = left_BM & (last_B.unsqueeze(1) != number_M)
             fact_BF = _at(story_BMF, winner_B.clamp(max=M - 1).masked_fill(~goes_on_B, -1).unsqueeze(1))[:, 0]
-            x_BE = self.facts.joined(x_BE, fact_BF)
-            answer_x_BE = self.response.joined(answer_x_BE, fact_BF)
+            if hop + 1 < self.hops:
+                x_BE = self.facts.joined(x_BE, fact_BF, hop)
+            answer_x_BE = self.response.joined(answer_x_BE, fact_BF, hop)
         # An empty story leaves the place that no fact has.
         hops_BKM = (torch.stack(chosen, dim=1).unsqueeze(2) == number_M).to(x_BE.dtype)
         return self.response.ranked(self.response(answer_x_BE)), hops_BKM
@@ -276,7 +307,9 @@ class MemNN(nn.Module):
         with torch.autocast(batch.story.device.type, enabled=False):
             story_BMF, question_BF = self.ngrams(batch.story), self.ngrams(batch.question)
             loss_B, chosen_BK = self._fact_loss(story_BMF, question_BF, batch.supports)
-            x_BE = self.response.joined(self.response.question(question_BF), _at(story_BMF, chosen_BK).flatten(1))
+            x_BE = self.response.question(question_BF)
+            for hop, fact_BF in enumerate(_at(story_BMF, chosen_BK).unbind(1)):
+                x_BE = self.response.joined(x_BE, fact_BF, hop)
             scores_BPR = self.response(x_BE)
             loss_B = loss_B + self.response.loss(scores_BPR, batch.answers.clamp(min=0), self.margin)
         return (loss_B * (batch.answers >= 0)).sum(), self.response.ranked(scores_BPR.detach())
@@ -301,7 +334,8 @@ class MemNN(nn.Module):
             r_BC = r_B.unsqueeze(1) * (number_C - true_B1).sign()
             loss_B = loss_B + (F.relu(self.margin - a_BC.gather(1, true_B1) + a_BC - r_BC) * false_BC).sum(1)
             chosen.append(true_B.masked_fill(~is_left_B, -1))
-            x_BE = self.facts.joined(x_BE, _at(story_BMF, chosen[-1].unsqueeze(1))[:, 0])
+            if hop + 1 < self.hops:
+                x_BE = self.facts.joined(x_BE, _at(story_BMF, chosen[-1].unsqueeze(1))[:, 0], hop)
             other_BC = number_C != true_B1
             left_BC, real_BC = left_BC & other_BC, real_BC & (other_BC | (number_C == M))
             place_B, asked_B = true_B, is_left_B

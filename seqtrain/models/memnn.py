@@ -20,6 +20,7 @@ class MemNN(SequenceModel):
         ngrams: words of the longest N-gram that is a feature; with 1 a sentence is a bag of words.
         buckets: how many different N-grams of two words and more there are; those that share one are one feature.
         nonlinear: whether the embedding of a sentence is a network of two layers instead of a sum.
+        ordered: whether what was chosen tells which sentence was chosen first.
         margin: by which true sentences and answers are to win over false ones.
     """
 
@@ -34,6 +35,7 @@ class MemNN(SequenceModel):
         ngrams: Positive = 3,
         buckets: Positive = 4096,
         nonlinear: bool = True,
+        ordered: bool = True,
         margin: PositiveFloat = 0.1,
     ) -> None:
         super().__init__(task=task)
@@ -43,6 +45,7 @@ class MemNN(SequenceModel):
             width=embedding,
             hops=hops,
             nonlinear=nonlinear,
+            ordered=ordered,
             margin=margin,
         )
 
