@@ -28,8 +28,8 @@ class Study:
         parts: key of the configuration that says what a run is a part of, where a comparison consists of several:
             `data.task`. Its values are numbers. Results, which have to be shares, are shown for each of them, and an
             arm's are means over them. Of a run with several parts they are those by this attribute (see `by`).
-        selected: of which arms the report also shows, by name, for each part that run's first metric which was the best
-            in validation (`best/val/accuracy`), whatever its seed; of equals the first arm's.
+        selected: name to arms: for each part the report also shows the first metric of that run of them, of any seed,
+            which was the best in validation (`best/val/accuracy`), of equals the first.
         published: what others report for the parts, by name: percents, in the order of the parts from the first on.
         failed: the share of the first metric above which a part counts as failed.
         floor: the result that tells what is reached without learning.

@@ -1,7 +1,8 @@
 """Memory networks with strong supervision (Weston et al. 2014, arXiv:1410.3916): facts chosen, answers ranked.
 
 The equations are the paper's sections 3.1 and 3.4; what Weston et al. 2015, arXiv:1502.05698 (section 4), add for bAbI
-is here too: N-grams, a non-linear embedding, a number of hops that depends on the question, and maps for places.
+is here too: N-grams, a non-linear embedding, a number of hops that depends on the question, and, after its maps for the
+places of words, masks for the places of facts.
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from seqtrain.config.study import Study
 from seqtrain.runs.collect import Arm, Record, spread
@@ -14,6 +14,14 @@ SELECTED_BY = "best/val/accuracy"
 """What tells which of several runs is the best in validation."""
 Parts = dict[int, float]
 """A result of each part, by its number."""
+
+
+class Selected(NamedTuple):
+    """The run that was chosen for a part: of which arm, how good it was in validation, and its result."""
+
+    label: str
+    validation: float
+    percent: float
 
 
 def parts_of(record: Record, study: Study, metric: str) -> Parts:
@@ -48,7 +56,9 @@ def means(arm: Arm, study: Study, metric: str, parts: Sequence[int]) -> list[flo
 
 
 def notes(arms: Sequence[Arm], study: Study) -> Iterator[str]:
-    """Which seeds have no result of some part, and so no mean; and which parts several runs have results of."""
+    """Which seeds have no result of some part, and so no mean; which parts several runs have results of; and which arms
+    were selected where it was not the first one.
+    """
     parts = every_part(arms, study)
     for arm in arms:
         there = [
@@ -62,6 +72,13 @@ def notes(arms: Sequence[Arm], study: Study) -> Iterator[str]:
         for seed, found in by_seed(arm, study, study.metrics[0]).items():
             if missing := [str(part) for part in parts if part not in found]:
                 yield f"{arm.label}, seed {seed}: nothing for {_name(study)} {', '.join(missing)}; not in the means"
+    for name, labels in study.selected.items():
+        chosen = _selected(arms, study, labels)
+        for label in labels[1:]:
+            if of := [str(part) for part, one in sorted(chosen.items()) if one.label == label]:
+                yield f"{name}, selected: {label} for {_name(study)} {', '.join(of)}"
+        if unknown := set(labels) - {arm.label for arm in arms}:
+            yield f"{name}, selected: no runs of {', '.join(sorted(unknown))}"
 
 
 def table(arms: Sequence[Arm], study: Study, metric: str) -> tuple[list[str], list[list[str]]]:
@@ -75,7 +92,9 @@ def table(arms: Sequence[Arm], study: Study, metric: str) -> tuple[list[str], li
     parts = every_part(arms, study)
     columns = {arm.label: column for arm in arms if (column := _column([arm], study, metric))}
     if first:
-        columns |= {f"{name}, selected": _selected(arms, study, of) for name, of in study.selected.items()}
+        for name, labels in study.selected.items():
+            if chosen := _selected(arms, study, labels):
+                columns[f"{name}, selected"] = {part: [one.percent] for part, one in chosen.items()}
     if first and study.floor and (floor := _column(arms, study, study.floor)):
         columns[f"*{study.floor.rpartition('/')[2]}*"] = floor
     if first:
@@ -106,18 +125,18 @@ def _column(arms: Sequence[Arm], study: Study, metric: str) -> dict[int, list[fl
     return found
 
 
-def _selected(arms: Sequence[Arm], study: Study, labels: Sequence[str]) -> dict[int, list[float]]:
-    """Of each part the percent of the run that was the best in validation."""
-    best: dict[int, tuple[float, float]] = {}
-    for label in labels:
-        records = [record for arm in arms if arm.label == label for record in arm.records]
-        for record in records:
-            if record.status != "finished" or (validation := record.results.get(SELECTED_BY)) is None:
+def _selected(arms: Sequence[Arm], study: Study, labels: Sequence[str]) -> dict[int, Selected]:
+    """Of each part the run that was the best in validation; those of one part alone are compared."""
+    best: dict[int, Selected] = {}
+    for arm in sorted((arm for arm in arms if arm.label in labels), key=lambda arm: labels.index(arm.label)):
+        for record in arm.records:
+            validation, part = record.results.get(SELECTED_BY, math.nan), record.at(study.parts)
+            result = parts_of(record, study, study.metrics[0]).get(part) if isinstance(part, int) else None
+            if record.status != "finished" or result is None or not math.isfinite(validation):
                 continue
-            for part, result in parts_of(record, study, study.metrics[0]).items():
-                if part not in best or validation > best[part][0]:
-                    best[part] = validation, 100 * result
-    return {part: [result] for part, (_, result) in best.items()}
+            if part not in best or validation > best[part].validation:
+                best[part] = Selected(arm.label, validation, 100 * result)
+    return best
 
 
 def _of_bucket(row: Mapping[str, Any], name: str) -> float:

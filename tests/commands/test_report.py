@@ -168,7 +168,7 @@ def test_parts_are_shown_by_themselves_and_their_mean_is_the_result(tmp_path: Pa
         "parts": "data.task",
         "failed": 0.05,
         "floor": "test/majority_error",
-        "selected": {"best": ["one", "half"]},
+        "selected": {"best": ["one", "half", "hlaf"], "none": ["none"]},
         "published": {"paper": [1.0, 50.0, 3.0]},
     }
     chosen = {"study": "tasks"}
@@ -205,7 +205,12 @@ def test_parts_are_shown_by_themselves_and_their_mean_is_the_result(tmp_path: Pa
     }
     assert table(text, "test/supported by task, %")["mean"] == ["80.0"]
     notes = [line for line in text.splitlines() if line.startswith("- ")]
-    assert notes == ["- half, seed 1: nothing for task 2; not in the means"]
+    assert notes == [
+        "- half, seed 1: nothing for task 2; not in the means",
+        "- best, selected: half for task 1",
+        "- best, selected: no runs of hlaf",
+        "- none, selected: no runs of none",
+    ]
 
 
 def test_a_metric_can_be_asked_for(sweep: Path) -> None:

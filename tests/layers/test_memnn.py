@@ -128,7 +128,7 @@ def batch(supports: list[int], *, answer: int = 1, rows: int = 1) -> AnsweringBa
     )
 
 
-@pytest.mark.parametrize(("nonlinear", "ordered"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize(("nonlinear", "ordered"), [(False, False), (False, True), (True, False), (True, True)])
 @torch.no_grad()
 def test_facts_and_answers_are_chosen_as_in_the_paper(nonlinear: bool, ordered: bool) -> None:
     numbers, lists = set(), set()
@@ -150,7 +150,7 @@ def test_facts_and_answers_are_chosen_as_in_the_paper(nonlinear: bool, ordered: 
     assert lists
 
 
-@pytest.mark.parametrize(("nonlinear", "ordered"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize(("nonlinear", "ordered"), [(False, False), (False, True), (True, False), (True, True)])
 @pytest.mark.parametrize(("supports", "hops"), [([2], 4), ([3, 0], 4), ([1, 3], 2), ([0, 2, 1], 2), ([2], 1)])
 def test_loss_is_the_margin_ranking_loss(supports: list[int], hops: int, nonlinear: bool, ordered: bool) -> None:
     net = network(hops=hops, nonlinear=nonlinear, ordered=ordered)
