@@ -93,11 +93,13 @@ class Matching(nn.Module):
         self.hop_KE = nn.Parameter(1 + torch.randn(facts, width) * SPREAD) if facts and ordered else None
         self.mix = nn.Linear(width, width, bias=False) if nonlinear else None
 
-    def joined(self, x_BE: Tensor, fact_BF: Tensor, hop: int) -> Tensor:
-        """(B, E): the sums of the vectors of x, to which the fact of features (B, F) of a hop has been added."""
+    def joined(self, x_BE: Tensor, facts_BKF: Tensor, hop: int = 0) -> Tensor:
+        """(B, E): the sums of the vectors of x, to which the K facts (B, K, F) from a hop on have been added."""
         assert self.fact is not None
-        fact_BE = self.fact(fact_BF)
-        return x_BE + (fact_BE if self.hop_KE is None else self.hop_KE[hop] * fact_BE)
+        facts_BKE = self.fact(facts_BKF)
+        if self.hop_KE is not None:
+            facts_BKE = facts_BKE * self.hop_KE[hop : hop + facts_BKE.shape[1]]
+        return x_BE + facts_BKE.sum(1)
 
     def embed(self, sum_XE: Tensor) -> Tensor:
         """(…, E) of sums of vectors."""
@@ -285,10 +287,10 @@ class MemNN(nn.Module):
             last_B = winner_B.where(goes_on_B, last_B)
             chosen.append(last_B)
             left_BM = left_BM & (last_B.unsqueeze(1) != number_M)
-            fact_BF = _at(story_BMF, winner_B.clamp(max=M - 1).masked_fill(~goes_on_B, -1).unsqueeze(1))[:, 0]
+            fact_B1F = _at(story_BMF, winner_B.clamp(max=M - 1).masked_fill(~goes_on_B, -1).unsqueeze(1))
             if hop + 1 < self.hops:
-                x_BE = self.facts.joined(x_BE, fact_BF, hop)
-            answer_x_BE = self.response.joined(answer_x_BE, fact_BF, hop)
+                x_BE = self.facts.joined(x_BE, fact_B1F, hop)
+            answer_x_BE = self.response.joined(answer_x_BE, fact_B1F, hop)
         # An empty story leaves the place that no fact has.
         hops_BKM = (torch.stack(chosen, dim=1).unsqueeze(2) == number_M).to(x_BE.dtype)
         return self.response.ranked(self.response(answer_x_BE)), hops_BKM
@@ -308,9 +310,7 @@ class MemNN(nn.Module):
         with torch.autocast(batch.story.device.type, enabled=False):
             story_BMF, question_BF = self.ngrams(batch.story), self.ngrams(batch.question)
             loss_B, chosen_BK = self._fact_loss(story_BMF, question_BF, batch.supports)
-            x_BE = self.response.question(question_BF)
-            for hop, fact_BF in enumerate(_at(story_BMF, chosen_BK).unbind(1)):
-                x_BE = self.response.joined(x_BE, fact_BF, hop)
+            x_BE = self.response.joined(self.response.question(question_BF), _at(story_BMF, chosen_BK))
             scores_BPR = self.response(x_BE)
             loss_B = loss_B + self.response.loss(scores_BPR, batch.answers.clamp(min=0), self.margin)
         return (loss_B * (batch.answers >= 0)).sum(), self.response.ranked(scores_BPR.detach())
@@ -336,7 +336,7 @@ class MemNN(nn.Module):
             loss_B = loss_B + (F.relu(self.margin - a_BC.gather(1, true_B1) + a_BC - r_BC) * false_BC).sum(1)
             chosen.append(true_B.masked_fill(~is_left_B, -1))
             if hop + 1 < self.hops:
-                x_BE = self.facts.joined(x_BE, _at(story_BMF, chosen[-1].unsqueeze(1))[:, 0], hop)
+                x_BE = self.facts.joined(x_BE, _at(story_BMF, chosen[-1].unsqueeze(1)), hop)
             other_BC = number_C != true_B1
             left_BC, real_BC = left_BC & other_BC, real_BC & (other_BC | (number_C == M))
             place_B, asked_B = true_B, is_left_B

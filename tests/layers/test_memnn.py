@@ -62,13 +62,18 @@ class ByHand:
             leads.append(min(s[w] - np.delete(s, w).max() for s, w in zip(scores, words, strict=True)))
         return np.array(leads)
 
+    def winner(self, chosen: list[int], among: list[int]) -> int:
+        """The most preferred, by a pass from the oldest to the newest."""
+        winner, *rest = sorted(among)
+        for i in rest:
+            if self.prefers(chosen, i, winner) > 0:
+                winner = i
+        return winner
+
     def chosen(self, hops: int) -> list[int]:
         found: list[int] = []
         for hop in range(hops):
-            winner, *rest = (i for i in range(len(STORY) + bool(hop)) if i not in found)
-            for i in rest:
-                if self.prefers(found, i, winner) > 0:
-                    winner = i
+            winner = self.winner(found, [i for i in range(len(STORY) + bool(hop)) if i not in found])
             if winner == len(STORY):
                 break
             found.append(winner)
@@ -77,22 +82,15 @@ class ByHand:
     def taught(self, supports: list[int]) -> list[int]:
         """Of the true facts the most preferred first."""
         found: list[int] = []
-        while left := [i for i in sorted(supports) if i not in found]:
-            winner, *rest = left
-            for i in rest:
-                if self.prefers(found, i, winner) > 0:
-                    winner = i
-            found.append(winner)
+        while left := [i for i in supports if i not in found]:
+            found.append(self.winner(found, left))
         return found
 
     def loss(self, supports: list[int], answer: int, hops: int) -> float:
         loss, left = 0.0, list(supports)
         given: list[int] = []
         for hop in range(min(hops, len(supports) + 1)):
-            true = len(STORY)
-            for i in sorted(left):
-                if true == len(STORY) or self.prefers(given, i, true) > 0:
-                    true = i
+            true = self.winner(given, left) if left else len(STORY)
             for false in range(len(STORY) + bool(hop)):
                 if false not in (true, *left, *given):
                     loss += max(0.0, MARGIN - self.prefers(given, true, false))
