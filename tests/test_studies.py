@@ -18,8 +18,9 @@ ROOT = Path(__file__).parents[1]
 STUDIES = sorted(file.stem for file in (ROOT / "conf" / "study").glob("*.yaml"))
 BY_TASK = ("babi_10k", "babi_1k")
 """Studies whose arms have a run for each task."""
-RECIPES = (*BY_TASK, "babi_joint")
-"""Studies of what recipes reach."""
+BITS = ("copy", "repeat_copy", "associative_recall", "ngrams", "priority_sort")
+RECIPES = {**dict.fromkeys((*BY_TASK, "babi_joint"), "babi"), **{name: name for name in BITS}}
+"""Studies of what recipes reach, and the data of those."""
 ARMS = {file.stem for file in (ROOT / "conf" / "arm").glob("*.yaml")}
 
 
@@ -41,7 +42,7 @@ def test_every_arm_composes_and_has_a_directory_of_its_own(study: str, tmp_path:
                 text = "1 Mary moved.\n2 Who moved?\tMary\t1\n" * 20
                 (tmp_path / variant / f"qa{task}_task_{split}.txt").write_text(text)
     for job in made:
-        if study in RECIPES:
+        if RECIPES.get(study) == "babi":
             job.cfg.data.root = str(tmp_path)
         check_job(job)
     labels = [job.cfg.study.arm for job in made]
@@ -49,7 +50,7 @@ def test_every_arm_composes_and_has_a_directory_of_its_own(study: str, tmp_path:
     assert [str(job.directory) for job in made] == [f"multirun/{study}/{label}{middle}-1" for label in labels]
     assert len(set(labels)) == len(labels) > 1
     assert {job.choices["study"] for job in made} == {study}
-    recipes = {f"{job.choices['model']}-babi" for job in made} if study in RECIPES else set()
+    recipes = {f"{job.choices['model']}-{RECIPES[study]}" for job in made} if study in RECIPES else set()
     assert {job.choices["recipe"] for job in made if "recipe" in job.choices} == recipes
     assert all(job.cfg.resume == "auto" and job.cfg.study.metrics and job.cfg.study.title for job in made)
 

@@ -12,8 +12,8 @@
   trainer.KEY=VALUE             another computation: trainer.accelerator=cpu trainer.precision=32-true
 
 What is not given is as the run was trained, but everything is measured, whatever limits the training had, and on one
-device. Of the run's callbacks bleu, buckets and attention_maps measure, set up as they were. Result and translations
-are kept in RUN/evaluations/, in a folder of their own for other data, search, weights or trainer settings.
+device. Of the run's callbacks bleu, buckets, attention_maps and memory_maps measure, set up as they were. Result and
+translations are kept in RUN/evaluations/, in a folder of their own for other data, search, weights or trainer settings.
 """
 
 import json
@@ -38,6 +38,7 @@ MEASURING = {
     BLEU: {"save": True},
     "seqtrain.callbacks.buckets.Buckets": {"validation": True},
     "seqtrain.callbacks.attention_maps.AttentionMaps": {},
+    "seqtrain.callbacks.memory_maps.MemoryMaps": {},
 }
 """The callbacks that measure, and what is not as in the training: everything that is measured is kept."""
 CHANGES_NOTHING = ("enable_progress_bar", "log_every_n_steps", "max_epochs", "max_steps", "max_time", "profiler")

@@ -85,6 +85,8 @@ def _sizes(sizes: dict[str, int]) -> str:
 def _vocabulary(task: Any) -> str:
     if task.name == "regression":
         return f", {task.inputs} numbers a step"
+    if task.name == "bits":
+        return f", {task.inputs} numbers in and {task.outputs} bits out a step"
     if task.name == "retrieval":
         return f", {task.inputs} numbers a key"
     if task.name != "translation":

@@ -6,6 +6,7 @@ from typing import Any
 
 from seqtrain.data import (
     adding_generator,
+    algorithms,
     anbn_generator,
     copy_memory_generator,
     dyck_generator,
@@ -57,6 +58,11 @@ CHECKS: dict[str, Callable[..., None]] = {
     "seqtrain.data.babi.Babi": babi.preflight,
     "seqtrain.data.babi_sim.BabiSim": world.preflight,
     "seqtrain.data.facts.Facts": knowledge.preflight,
+    "seqtrain.data.copy.Copy": algorithms.check_copy,
+    "seqtrain.data.repeat_copy.RepeatCopy": algorithms.check_repeat_copy,
+    "seqtrain.data.associative_recall.AssociativeRecall": algorithms.check_associative_recall,
+    "seqtrain.data.ngrams.NGrams": algorithms.check_ngrams,
+    "seqtrain.data.priority_sort.PrioritySort": algorithms.check_priority_sort,
     "seqtrain.data.multi30k.Multi30k": multi30k.preflight,
     "seqtrain.data.pairs.Pairs": pairs.preflight,
     "seqtrain.data.caption_pairs.Captions": _captions,

@@ -93,7 +93,7 @@ def check_data(data: Any, network: Any, splits: Sequence[str]) -> None:
     """Refuses examples that are longer than a network's positions, before anything is computed.
 
     Args:
-        data: a data module; what is neither for translation nor for answering is passed over.
+        data: a data module; what is for none of translation, answering and bits is passed over.
         network: any; one without `max_positions` takes everything.
         splits: train, val, test.
 
@@ -101,21 +101,24 @@ def check_data(data: Any, network: Any, splits: Sequence[str]) -> None:
         UserError: how many examples are too long, the longest of them, and which settings help.
     """
     limit = positions(network)
-    if limit is None or data.task.name not in ("translation", "answering"):
+    if limit is None or data.task.name not in ("translation", "answering", "bits"):
         return
-    answers = data.task.name == "answering"
+    answers, bits = data.task.name == "answering", data.task.name == "bits"
     marks = network.MARKS if answers else 0
     for split in splits:
         data.setup(STAGES[split])
     found = list(_too_long(data, limit - marks, splits))
     if not found:
         return
-    examples = "questions with their stories" if answers else "pairs"
+    examples = "questions with their stories" if answers else "sequences" if bits else "pairs"
     counts = ", ".join(f"{count} of {size:,} {SPLITS[split]} {examples}" for split, count, size, _ in found)
     longest = max(length for *_, length in found)
     if answers:
         length = f"{longest} words, and there are {marks} marks"
         way = "with a smaller data.sentences fewer sentences, the last ones, are kept"
+    elif bits:
+        length = f"{longest} steps"
+        way = "model.positions=sinusoidal has no limit"
     else:
         length = f"{longest} tokens on a side, its end included"
         way = f"data.max_length={limit - 1} leaves out what is longer, of the training pairs only"

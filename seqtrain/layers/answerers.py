@@ -14,7 +14,7 @@ from seqtrain.layers.output import OutputLayer
 from seqtrain.layers.readers import OnRecurrent, in_a_row
 from seqtrain.layers.recurrent import Recurrent
 from seqtrain.layers.source_attention import SourceAttention
-from seqtrain.layers.transformer import Encoder
+from seqtrain.layers.transformer import Embedded, Encoder
 
 
 class AttentiveReader(nn.Module):
@@ -117,6 +117,7 @@ class TransformerReader(nn.Module):
         self.encoder = encoder
         if max_positions is not None:
             self.max_positions = max_positions
+        assert isinstance(encoder.embedded, Embedded)
         table = encoder.embedded.table
         self.first, self.between = table.num_embeddings - 2, table.num_embeddings - 1
         self.output = OutputLayer(inputs=table.embedding_dim, vocabulary=answers)

@@ -103,6 +103,25 @@ class Regressor(OnRecurrent):
         return self.output(self.dropout(self.recurrent.top(last_LBS))).squeeze(1)
 
 
+class BitWriter(OnRecurrent):
+    """Reads vectors and writes bits at every step, from what it has read by then.
+
+    Args:
+        recurrent: the stack that reads them, in one direction.
+        outputs: bits O a step.
+        dropout: on the states.
+    """
+
+    def __init__(self, *, recurrent: Recurrent, outputs: int, dropout: Dropout) -> None:
+        super().__init__(recurrent=recurrent, dropout=dropout)
+        self.output = nn.Linear(recurrent.outputs, outputs)
+
+    def forward(self, inputs_BTI: Tensor, lengths_B: Tensor) -> Tensor:
+        """(B, T, O) logits of (B, T, I) vectors of (B,) lengths."""
+        h_BTH, _ = self.recurrent(inputs_BTI, lengths_B)
+        return self.output(self.dropout(h_BTH))
+
+
 class Transducer(OnRecurrent):
     """Reads tokens and answers at every step, from what it has read by then.
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqtrain.errors import UserError
 from seqtrain.layers.dropout import Dropout
 from seqtrain.layers.multihead import CrossAttention, SelfAttention, weights
 from seqtrain.layers.output import OutputLayer, working_dtype
@@ -96,13 +97,21 @@ class FeedForward(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention and a feed-forward network; see `Encoder` for the arguments."""
+    """Self-attention, of what comes before alone if it is `causal`, and a feed-forward network."""
 
     def __init__(
-        self, *, width: int, heads: int, feed_forward: int, norm: Norm, dropout: float, rotary: Rotary | None = None
+        self,
+        *,
+        width: int,
+        heads: int,
+        feed_forward: int,
+        norm: Norm,
+        dropout: float,
+        rotary: Rotary | None = None,
+        causal: bool = False,
     ) -> None:
         super().__init__()
-        self.attention = SelfAttention(width=width, heads=heads, causal=False, rotary=rotary)
+        self.attention = SelfAttention(width=width, heads=heads, causal=causal, rotary=rotary)
         self.feed_forward = FeedForward(width=width, hidden=feed_forward)
         self.sublayers = nn.ModuleList(Sublayer(width=width, norm=norm, dropout=dropout) for _ in range(2))
 
@@ -165,7 +174,8 @@ class Embedded(nn.Module):
     def __init__(self, *, table: nn.Embedding, positions: Sinusoidal | Learned | None, dropout: float) -> None:
         super().__init__()
         self.table, self.positions, self.dropout = table, positions, Dropout(dropout)
-        self.scale = math.sqrt(table.embedding_dim)
+        self.width = table.embedding_dim
+        self.scale = math.sqrt(self.width)
 
     def forward(self, tokens_N: Tensor, steps_N: Tensor, end: int) -> Tensor:
         """(N, D) of (N,) tokens at (N,) steps before `end`, in the precision of matrix products."""
@@ -175,23 +185,44 @@ class Embedded(nn.Module):
         return self.dropout(x_ND.to(working_dtype(x_ND)))
 
 
+class Projected(nn.Module):
+    """Vectors in the place of tokens: W x + b, with positions, then dropout.
+
+    Args:
+        inputs: width I of the vectors.
+        width: D.
+        positions: what adds positions; nothing does with rotary ones.
+        dropout: rate.
+    """
+
+    def __init__(self, *, inputs: int, width: int, positions: Sinusoidal | Learned | None, dropout: float) -> None:
+        super().__init__()
+        self.linear, self.positions, self.dropout = nn.Linear(inputs, width), positions, Dropout(dropout)
+        self.width = width
+
+    def forward(self, inputs_NI: Tensor, steps_N: Tensor, end: int) -> Tensor:
+        """(N, D) of (N, I) vectors at (N,) steps before `end`."""
+        x_ND = self.linear(inputs_NI)
+        return self.dropout(x_ND if self.positions is None else self.positions(x_ND, steps_N, end))
+
+
 class Encoder(nn.Module):
     """A stack of encoder layers; with norms in front of sublayers, one more behind the last.
 
     Args:
-        embedded: makes vectors of tokens.
+        embedded: makes vectors of what it reads.
         layers: the stack.
         norm: where layers have their norms.
     """
 
-    def __init__(self, *, embedded: Embedded, layers: list[EncoderLayer], norm: Norm) -> None:
+    def __init__(self, *, embedded: Embedded | Projected, layers: list[EncoderLayer], norm: Norm) -> None:
         super().__init__()
         self.embedded = embedded
         self.layers = nn.ModuleList(layers)
-        self.norm = nn.LayerNorm(embedded.table.embedding_dim) if norm == "pre" else nn.Identity()
+        self.norm = nn.LayerNorm(embedded.width) if norm == "pre" else nn.Identity()
 
     def forward(self, source_BS: Tensor, lengths_B: Tensor) -> TransformerMemory:
-        """Encodes (B, S) ids of (B,) lengths."""
+        """Encodes (B, S) ids, or (B, S, I) vectors, of (B,) lengths."""
         steps_S = torch.arange(source_BS.shape[1], device=source_BS.device)
         packing = Packing(steps_S < lengths_B.unsqueeze(1), multiple=ROWS)
         x_ND = self.embedded(packing.pack(source_BS), packing.steps, source_BS.shape[1])
@@ -214,7 +245,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.embedded = embedded
         self.layers = nn.ModuleList(layers)
-        self.norm = nn.LayerNorm(embedded.table.embedding_dim) if norm == "pre" else nn.Identity()
+        self.norm = nn.LayerNorm(embedded.width) if norm == "pre" else nn.Identity()
         self.output = output
 
     def forward(self, tokens_BT: Tensor, memory: TransformerMemory, seen: list[Tensor] | None = None) -> Tensor:
@@ -292,3 +323,35 @@ class Transformer(nn.Module):
         seen: list[Tensor] = []
         self.decoder(tokens_BT, self.encode(source_BS, lengths_B), seen)
         return torch.stack(seen, 1)
+
+
+class BitTransformer(nn.Module):
+    """Reads vectors with causal attention and writes bits at every step.
+
+    Args:
+        encoder: its layers are causal.
+        outputs: bits O a step.
+        max_positions: steps that a sequence can have, where there is a limit: then it is an attribute too.
+    """
+
+    def __init__(self, *, encoder: Encoder, outputs: int, max_positions: int | None = None) -> None:
+        super().__init__()
+        self.encoder = encoder
+        if max_positions is not None:
+            self.max_positions = max_positions
+        self.output = nn.Linear(encoder.embedded.width, outputs)
+
+    def forward(self, inputs_BTI: Tensor, lengths_B: Tensor) -> Tensor:
+        """(B, T, O) logits of (B, T, I) vectors of (B,) lengths; anything at padding.
+
+        Raises:
+            UserError: a sequence has more steps than there are positions for.
+        """
+        limit, T = getattr(self, "max_positions", None), inputs_BTI.shape[1]
+        if limit is not None and limit < T:
+            raise UserError(
+                f"a sequence has {T} steps, more than the {limit} positions of the model",
+                f"Train with model.max_positions={T}, or with model.positions=sinusoidal.",
+            )
+        memory = self.encoder(inputs_BTI, lengths_B)
+        return self.output(memory.packing.unpack(memory.states))

@@ -9,12 +9,13 @@ from seqtrain.config.types import Positive, Probability
 from seqtrain.layers.dropout import Dropout
 from seqtrain.layers.embedding import input_embedding
 from seqtrain.layers.encoder_decoder import Decoder, Encoder, EncoderDecoder
-from seqtrain.layers.readers import Classifier, QuestionReader, Regressor, Transducer
+from seqtrain.layers.readers import BitWriter, Classifier, QuestionReader, Regressor, Transducer
 from seqtrain.layers.recurrent import STATE_SIZE, Cell, Recurrent
 from seqtrain.models.base import SequenceModel
 from seqtrain.models.translator import target_embedding
 from seqtrain.tasks.answering import Answering
 from seqtrain.tasks.base import Task
+from seqtrain.tasks.bits import Bits
 from seqtrain.tasks.labelling import Labelling
 from seqtrain.tasks.regression import Regression
 from seqtrain.tasks.transduction import Transduction
@@ -22,7 +23,8 @@ from seqtrain.tasks.translation import Translation
 
 
 class RecurrentModel(SequenceModel):
-    """Translates as encoder–decoder; labels, answers and adds up from the last states; transduces from every state.
+    """Translates as encoder–decoder; labels, answers and adds up from the last states; transduces and writes bits from
+    every state.
 
     A subclass names its cell in `cell`.
 
@@ -40,7 +42,7 @@ class RecurrentModel(SequenceModel):
         options: `label_smoothing`, see `SequenceModel`.
     """
 
-    tasks = ("translation", "labelling", "answering", "transduction", "regression")
+    tasks = ("translation", "labelling", "answering", "transduction", "regression", "bits")
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class RecurrentModel(SequenceModel):
             Answering: self._question_reader,
             Transduction: self._transducer,
             Regression: self._regressor,
+            Bits: self._bit_writer,
         }
         build = roles.get(type(self.task))
         if build is None:
@@ -137,4 +140,9 @@ class RecurrentModel(SequenceModel):
     def _regressor(self, task: Regression, cell: Cell) -> nn.Module:
         return Regressor(
             recurrent=self._stack(cell, task.inputs, both=self.bidirectional), dropout=Dropout(self.dropout)
+        )
+
+    def _bit_writer(self, task: Bits, cell: Cell) -> nn.Module:
+        return BitWriter(
+            recurrent=self._stack(cell, task.inputs, both=False), outputs=task.outputs, dropout=self._dropout()
         )

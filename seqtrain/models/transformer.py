@@ -10,17 +10,28 @@ from seqtrain.layers.answerers import TransformerReader
 from seqtrain.layers.embedding import embedding
 from seqtrain.layers.output import OutputLayer
 from seqtrain.layers.positions import Learned, Rotary, Sinusoidal
-from seqtrain.layers.transformer import Decoder, DecoderLayer, Embedded, Encoder, EncoderLayer, Transformer
+from seqtrain.layers.transformer import (
+    BitTransformer,
+    Decoder,
+    DecoderLayer,
+    Embedded,
+    Encoder,
+    EncoderLayer,
+    Projected,
+    Transformer,
+)
 from seqtrain.models.base import SequenceModel
 from seqtrain.tasks.answering import Answering
 from seqtrain.tasks.base import Task
+from seqtrain.tasks.bits import Bits
 from seqtrain.tasks.translation import Translation
 
 
 class TransformerModel(SequenceModel):
-    """Translates, or answers a question, by attention alone.
+    """Translates, answers a question, or writes bits, by attention alone.
 
-    Where a question is to be answered, there is an encoder alone: see `TransformerReader`.
+    Where a question is to be answered, there is an encoder alone: see `TransformerReader`; and so where bits are to be
+    written, but then it sees nothing of what is to come: see `BitTransformer`.
 
     Args:
         task: what the network is built for.
@@ -38,7 +49,7 @@ class TransformerModel(SequenceModel):
         options: `label_smoothing`, see `SequenceModel`.
     """
 
-    tasks = ("translation", "answering")
+    tasks = ("translation", "answering", "bits")
 
     def __init__(
         self,
@@ -66,6 +77,14 @@ class TransformerModel(SequenceModel):
             return kind(embedded=embedded, layers=[one(**layer) for _ in range(layers)], norm=norm, **parts)
 
         limit = max_positions if positions == "learned" else None
+        if isinstance(task, Bits):
+            projected = Projected(
+                inputs=task.inputs, width=width, positions=_added(positions, width, max_positions), dropout=dropout
+            )
+            causal = [EncoderLayer(**layer, causal=True) for _ in range(layers)]
+            encoder = Encoder(embedded=projected, layers=causal, norm=norm)
+            self.network = BitTransformer(encoder=encoder, outputs=task.outputs, max_positions=limit)
+            return
         if isinstance(task, Answering):
             table = embedding(task.vocabulary + TransformerReader.MARKS, width)
             self.network = TransformerReader(

@@ -19,6 +19,7 @@ def named(overrides: list[str], directory: Path) -> dict[str, Any]:
 
 def test_callbacks_are_set_up_as_in_the_training(tmp_path: Path) -> None:
     settings = ["bleu.edges=[3,5]", "bleu.resamples=0", "bleu.save=false", "buckets.number=3", "attention_maps=null"]
+    settings.append("memory_maps=null")
     found = named([f"callbacks.{setting}" for setting in settings], tmp_path)
     assert set(found) == {"BLEU", "Buckets"}
     bleu, buckets = found["BLEU"], found["Buckets"]

@@ -13,6 +13,7 @@ from seqtrain.decoding.settings import Decoding
 from seqtrain.models.recurrent import RecurrentModel
 from seqtrain.tasks.answering import Answering, AnsweringBatch
 from seqtrain.tasks.base import Task
+from seqtrain.tasks.bits import Bits, BitsBatch
 from seqtrain.tasks.labelling import Labelling, LabellingBatch
 from seqtrain.tasks.regression import Regression, RegressionBatch
 from seqtrain.tasks.transduction import NOT_ASKED, Transduction, TransductionBatch
@@ -84,6 +85,7 @@ JOINT = Translation(source_vocabulary=12, target_vocabulary=12, shared=True)
 LABELS = Labelling(vocabulary=6, labels=("no", "yes"))
 STEPS = Transduction(vocabulary=5, classes=5)
 NUMBERS = Regression(inputs=2)
+BITS = Bits(inputs=2, outputs=3)
 QUESTIONS = Answering(vocabulary=9, answers=("garden", "kitchen", "office"), answer_words=(3, 6, 7), sentences=3)
 
 SOURCES = [[4, 5, 6], [8], [4, 9, 10], [7, 6, 5, 4]]
@@ -118,6 +120,15 @@ def numbers(rows: Sequence[int] = ALL) -> RegressionBatch:
     return RegressionBatch(torch.tensor(rows), inputs, lengths(rows), targets)
 
 
+def bits(rows: Sequence[int] = ALL) -> BitsBatch:
+    """Behind the sequences stands something that must not be read; bits are asked for at all steps but the first."""
+    made = numbers(rows)
+    targets = torch.randint(2, (4, 5, 3), generator=torch.Generator().manual_seed(1))[list(rows), : lengths(rows).max()]
+    step_T = torch.arange(targets.shape[1])
+    asked = (step_T > 0) & (step_T < made.lengths.unsqueeze(1))
+    return BitsBatch(made.index, made.inputs, made.lengths, targets.float(), asked)
+
+
 def questions(rows: Sequence[int] = ALL) -> AnsweringBatch:
     stories, asked = [STORIES[row] for row in rows], [ASKED[row] for row in rows]
     M, W = max(map(len, stories)), max(len(sentence) for story in stories for sentence in story)
@@ -138,6 +149,7 @@ EXAMPLES: dict[str, tuple[Task, Callable[..., Any]]] = {
     "labelling": (LABELS, strings),
     "transduction": (STEPS, steps),
     "regression": (NUMBERS, numbers),
+    "bits": (BITS, bits),
     "answering": (QUESTIONS, questions),
 }
 """Task to a task and what makes a batch of it, of some of four examples."""

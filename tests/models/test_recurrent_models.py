@@ -56,6 +56,7 @@ LEARNT: dict[str, tuple[str, float]] = {
     "labelling": ("accuracy", 1.0),
     "transduction": ("exact", 1.0),
     "regression": ("accuracy", 1.0),
+    "bits": ("exact", 1.0),
     "answering": ("accuracy", 1.0),
 }
 """Task to the metric that says that a batch is known by heart."""
@@ -65,7 +66,7 @@ LEARNT: dict[str, tuple[str, float]] = {
 @pytest.mark.parametrize("kind", LEARNT)
 def test_overfits_a_batch(name: str, kind: str) -> None:
     task, batches = EXAMPLES[kind]
-    model, batch = tiny(name, task, layers=2 if kind == "transduction" else 1), batches()
+    model, batch = tiny(name, task, layers=2 if kind in ("transduction", "bits") else 1), batches()
     before = model.measure(batch).loss.item()
     assert overfit(model, batch, steps=60) < before / 10
     metric, value = LEARNT[kind]
@@ -235,7 +236,7 @@ def test_smoothing_changes_the_loss_and_not_the_likelihood(kind: str) -> None:
     task, batches = EXAMPLES[kind]
     model, batch = tiny("gru", task), batches()
     exact, smoothed = (model.measure(batch, smoothing=share) for share in (0.0, 0.3))
-    if kind == "regression":
+    if kind in ("regression", "bits"):
         assert smoothed.loss.item() == exact.loss.item()
         return
     torch.testing.assert_close(smoothed.sums["nll"], exact.sums["nll"])
@@ -272,6 +273,6 @@ class Captioning(Task):
 
 @EVERY_MODEL
 def test_an_unknown_task_is_refused(name: str) -> None:
-    does = "does translation, labelling, answering, transduction, regression, not captioning"
+    does = "does translation, labelling, answering, transduction, regression, bits, not captioning"
     with pytest.raises(TypeError, match=does):
         tiny(name, Captioning())
