@@ -151,7 +151,6 @@ def _empty(steps: int, inputs: int, outputs: int) -> tuple[np.ndarray, np.ndarra
 
 def check_copy(
     *,
-    needed: Sequence[str] = (),
     min_length: int = 1,
     max_length: int = 20,
     test_lengths: Sequence[int] | None = None,
@@ -169,7 +168,6 @@ def check_copy(
 
 def check_repeat_copy(
     *,
-    needed: Sequence[str] = (),
     max_length: int = 10,
     max_repeats: int = 10,
     test_shapes: Sequence[Sequence[int]] | None = None,
@@ -191,7 +189,7 @@ def check_repeat_copy(
 
 
 def check_associative_recall(
-    *, needed: Sequence[str] = (), min_items: int = 2, max_items: int = 6, test_items: Sequence[int] | None = None
+    *, min_items: int = 2, max_items: int = 6, test_items: Sequence[int] | None = None
 ) -> None:
     """What a configuration of `associative_recall` shows by itself.
 
@@ -204,7 +202,7 @@ def check_associative_recall(
         check_range("associative_recall", "test_items", items, 2, most)
 
 
-def check_ngrams(*, needed: Sequence[str] = (), length: int = 200) -> None:
+def check_ngrams(*, length: int = 200) -> None:
     """What a configuration of `ngrams` shows by itself.
 
     Raises:
@@ -213,7 +211,7 @@ def check_ngrams(*, needed: Sequence[str] = (), length: int = 200) -> None:
     check_range("ngrams", "length", length, ORDER, LONGEST)
 
 
-def check_priority_sort(*, needed: Sequence[str] = (), length: int = 20, kept: int = 16) -> None:
+def check_priority_sort(*, length: int = 20, kept: int = 16) -> None:
     """What a configuration of `priority_sort` shows by itself.
 
     Raises:

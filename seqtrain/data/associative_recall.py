@@ -1,10 +1,10 @@
 """The associative recall task of the neural Turing machine as a data module."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
-from seqtrain.config.types import NonNegative, Positive, Range
+from seqtrain.config.types import Positive, Range
 from seqtrain.data.algorithms import Example, associative_recall, check_associative_recall
 from seqtrain.data.bits import BitSequences
 from seqtrain.data.corpora.base import Split
@@ -23,13 +23,7 @@ class AssociativeRecall(BitSequences):
         min_items: items of the shortest sequence trained and validated on.
         max_items: of the longest.
         test_items: items of the test sequences, as many of each.
-        size: training sequences that make an epoch.
-        val_size: validation sequences.
-        test_size: test sequences.
-        batch_size: sequences a batch.
-        corpus_seed: which sequences; the same for runs that are to be compared.
-        num_workers: processes that make batches ahead.
-        seed: of the run.
+        options: see `BitSequences`.
     """
 
     def __init__(
@@ -39,25 +33,11 @@ class AssociativeRecall(BitSequences):
         min_items: Annotated[int, Range(low=2)] = 2,
         max_items: Annotated[int, Range(low=2)] = 6,
         test_items: list[Annotated[int, Range(low=2)]] = TEST_ITEMS,
-        size: Positive = 2000,
-        val_size: Positive = 500,
-        test_size: Positive = 500,
-        batch_size: Positive = 16,
-        corpus_seed: NonNegative = 1,
-        num_workers: NonNegative = 0,
-        seed: int,
+        **options: Any,
     ) -> None:
         check_associative_recall(min_items=min_items, max_items=max_items, test_items=test_items)
-        super().__init__(
-            task=Bits(inputs=bits + 2, outputs=bits),
-            size=size,
-            val_size=val_size,
-            test_size=test_size,
-            batch_size=batch_size,
-            corpus_seed=corpus_seed,
-            num_workers=num_workers,
-            seed=seed,
-        )
+        super().__init__(**options)
+        self.task = Bits(inputs=bits + 2, outputs=bits)
         self.bits, self.range = bits, (min_items, max_items)
         self.test_items = list(test_items)
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from seqtrain.config.types import NonNegative, Positive
 from seqtrain.data.algorithms import Example
 from seqtrain.data.batching import EpochSampler
 from seqtrain.data.corpora.base import Split, digest_of
@@ -23,35 +24,33 @@ class BitSequences(SequenceData):
     """Sequences that are drawn from a stream when they are asked for: training never comes to the same place twice.
 
     Training sequence i of epoch e is number e · size + i of its stream; validation and test are the first ones of
-    theirs. A subclass makes them, in `example`.
+    theirs. A subclass makes them, in `example`, and says in `task` how wide they are.
 
     Args:
-        task: widths of inputs and outputs.
         size: training sequences that make an epoch.
         val_size: validation sequences.
         test_size: test sequences.
         batch_size: sequences a batch.
-        corpus_seed: which streams; the same for runs that are to be compared.
+        corpus_seed: which sequences; the same for runs that are to be compared.
         num_workers: processes that make batches ahead.
         seed: of the run; nothing is drawn from it here.
     """
 
     task_name: ClassVar[str] = "bits"
+    task: Bits
 
     def __init__(
         self,
         *,
-        task: Bits,
-        size: int,
-        val_size: int,
-        test_size: int,
-        batch_size: int,
-        corpus_seed: int,
-        num_workers: int,
+        size: Positive = 2000,
+        val_size: Positive = 500,
+        test_size: Positive = 500,
+        batch_size: Positive = 16,
+        corpus_seed: NonNegative = 1,
+        num_workers: NonNegative = 0,
         seed: int,
     ) -> None:
         super().__init__(batch_tokens=batch_size, seed=seed, num_workers=num_workers)
-        self.task = task
         self.batch_size, self.corpus_seed = batch_size, corpus_seed
         self.sizes_asked: dict[str, int] = {"train": size, "val": val_size, "test": test_size}
         self._baselines: dict[str, dict[str, float]] = {}

@@ -1,8 +1,10 @@
 """The copy task of the neural Turing machine as a data module: bits go in, and the same bits are to come out."""
 
+from typing import Any
+
 import numpy as np
 
-from seqtrain.config.types import NonNegative, Positive
+from seqtrain.config.types import Positive
 from seqtrain.data.algorithms import Example, check_copy, copy
 from seqtrain.data.bits import BitSequences
 from seqtrain.data.corpora.base import Split
@@ -21,13 +23,7 @@ class Copy(BitSequences):
         min_length: vectors of the shortest sequence trained and validated on.
         max_length: of the longest.
         test_lengths: vectors of the test sequences, as many of each.
-        size: training sequences that make an epoch.
-        val_size: validation sequences.
-        test_size: test sequences.
-        batch_size: sequences a batch.
-        corpus_seed: which sequences; the same for runs that are to be compared.
-        num_workers: processes that make batches ahead.
-        seed: of the run.
+        options: see `BitSequences`.
     """
 
     def __init__(
@@ -37,25 +33,11 @@ class Copy(BitSequences):
         min_length: Positive = 1,
         max_length: Positive = 20,
         test_lengths: list[Positive] = TEST_LENGTHS,
-        size: Positive = 2000,
-        val_size: Positive = 500,
-        test_size: Positive = 500,
-        batch_size: Positive = 16,
-        corpus_seed: NonNegative = 1,
-        num_workers: NonNegative = 0,
-        seed: int,
+        **options: Any,
     ) -> None:
         check_copy(min_length=min_length, max_length=max_length, test_lengths=test_lengths)
-        super().__init__(
-            task=Bits(inputs=bits + 1, outputs=bits),
-            size=size,
-            val_size=val_size,
-            test_size=test_size,
-            batch_size=batch_size,
-            corpus_seed=corpus_seed,
-            num_workers=num_workers,
-            seed=seed,
-        )
+        super().__init__(**options)
+        self.task = Bits(inputs=bits + 1, outputs=bits)
         self.bits, self.range = bits, (min_length, max_length)
         self.test_lengths = list(test_lengths)
 

@@ -1,10 +1,10 @@
 """The dynamic n-grams of the neural Turing machine as a data module: how soon is a new distribution learnt?"""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
-from seqtrain.config.types import NonNegative, Positive, Range
+from seqtrain.config.types import Positive, Range
 from seqtrain.data.algorithms import Example, check_ngrams, ngrams, optimal
 from seqtrain.data.bits import BitSequences
 from seqtrain.data.corpora.base import Split
@@ -17,38 +17,20 @@ class NGrams(BitSequences):
 
     Args:
         length: bits of a sequence.
-        size: training sequences that make an epoch.
-        val_size: validation sequences.
         test_size: test sequences.
-        batch_size: sequences a batch.
-        corpus_seed: which sequences; the same for runs that are to be compared.
-        num_workers: processes that make batches ahead.
-        seed: of the run.
+        options: see `BitSequences`.
     """
 
     def __init__(
         self,
         *,
         length: Annotated[int, Range(low=6)] = 200,
-        size: Positive = 2000,
-        val_size: Positive = 500,
         test_size: Positive = 1000,
-        batch_size: Positive = 16,
-        corpus_seed: NonNegative = 1,
-        num_workers: NonNegative = 0,
-        seed: int,
+        **options: Any,
     ) -> None:
         check_ngrams(length=length)
-        super().__init__(
-            task=Bits(inputs=1, outputs=1),
-            size=size,
-            val_size=val_size,
-            test_size=test_size,
-            batch_size=batch_size,
-            corpus_seed=corpus_seed,
-            num_workers=num_workers,
-            seed=seed,
-        )
+        super().__init__(test_size=test_size, **options)
+        self.task = Bits(inputs=1, outputs=1)
         self.length = length
 
     def example(self, split: Split, number: int, draws: Draws) -> Example:

@@ -34,8 +34,7 @@ def preflight(data_config: Mapping[str, Any], *, needed: Sequence[str] = ("train
     check = CHECKS.get(data_config.get("_target_", ""))
     if check is not None:
         known = inspect.signature(check).parameters
-        given = {key: value for key, value in data_config.items() if key in known}
-        check(needed=needed, **given)
+        check(**{key: value for key, value in {**data_config, "needed": needed}.items() if key in known})
 
 
 def _captions(

@@ -1,8 +1,10 @@
 """The priority sort task of the neural Turing machine as a data module."""
 
+from typing import Any
+
 import numpy as np
 
-from seqtrain.config.types import NonNegative, Positive
+from seqtrain.config.types import Positive
 from seqtrain.data.algorithms import Example, check_priority_sort, priority_sort
 from seqtrain.data.bits import BitSequences
 from seqtrain.data.corpora.base import Split
@@ -17,13 +19,7 @@ class PrioritySort(BitSequences):
         bits: of a vector.
         length: vectors that go in.
         kept: how many of them are to come out.
-        size: training sequences that make an epoch.
-        val_size: validation sequences.
-        test_size: test sequences.
-        batch_size: sequences a batch.
-        corpus_seed: which sequences; the same for runs that are to be compared.
-        num_workers: processes that make batches ahead.
-        seed: of the run.
+        options: see `BitSequences`.
     """
 
     def __init__(
@@ -32,25 +28,11 @@ class PrioritySort(BitSequences):
         bits: Positive = 8,
         length: Positive = 20,
         kept: Positive = 16,
-        size: Positive = 2000,
-        val_size: Positive = 500,
-        test_size: Positive = 500,
-        batch_size: Positive = 16,
-        corpus_seed: NonNegative = 1,
-        num_workers: NonNegative = 0,
-        seed: int,
+        **options: Any,
     ) -> None:
         check_priority_sort(length=length, kept=kept)
-        super().__init__(
-            task=Bits(inputs=bits + 2, outputs=bits),
-            size=size,
-            val_size=val_size,
-            test_size=test_size,
-            batch_size=batch_size,
-            corpus_seed=corpus_seed,
-            num_workers=num_workers,
-            seed=seed,
-        )
+        super().__init__(**options)
+        self.task = Bits(inputs=bits + 2, outputs=bits)
         self.bits, self.length, self.kept = bits, length, kept
 
     def example(self, split: Split, number: int, draws: Draws) -> Example:

@@ -1,8 +1,10 @@
 """The repeat copy task of the neural Turing machine as a data module."""
 
+from typing import Any
+
 import numpy as np
 
-from seqtrain.config.types import NonNegative, Positive
+from seqtrain.config.types import Positive
 from seqtrain.data.algorithms import Example, check_repeat_copy, repeat_copy
 from seqtrain.data.bits import BitSequences
 from seqtrain.data.corpora.base import Split
@@ -21,13 +23,8 @@ class RepeatCopy(BitSequences):
         max_length: vectors of the longest sequence trained and validated on; the shortest has one.
         max_repeats: copies at most in these.
         test_shapes: vectors and copies of the test sequences, as many of each.
-        size: training sequences that make an epoch.
-        val_size: validation sequences.
         test_size: test sequences.
-        batch_size: sequences a batch.
-        corpus_seed: which sequences; the same for runs that are to be compared.
-        num_workers: processes that make batches ahead.
-        seed: of the run.
+        options: see `BitSequences`.
     """
 
     def __init__(
@@ -37,25 +34,12 @@ class RepeatCopy(BitSequences):
         max_length: Positive = 10,
         max_repeats: Positive = 10,
         test_shapes: list[list[Positive]] = TEST_SHAPES,
-        size: Positive = 2000,
-        val_size: Positive = 500,
         test_size: Positive = 400,
-        batch_size: Positive = 16,
-        corpus_seed: NonNegative = 1,
-        num_workers: NonNegative = 0,
-        seed: int,
+        **options: Any,
     ) -> None:
         check_repeat_copy(max_length=max_length, max_repeats=max_repeats, test_shapes=test_shapes)
-        super().__init__(
-            task=Bits(inputs=bits + 2, outputs=bits + 1),
-            size=size,
-            val_size=val_size,
-            test_size=test_size,
-            batch_size=batch_size,
-            corpus_seed=corpus_seed,
-            num_workers=num_workers,
-            seed=seed,
-        )
+        super().__init__(test_size=test_size, **options)
+        self.task = Bits(inputs=bits + 2, outputs=bits + 1)
         self.bits, self.limits = bits, (max_length, max_repeats)
         self.test_shapes = [tuple(shape) for shape in test_shapes]
         # Of 1 to R, each as probable. Of R = 1 all are 0 then.
