@@ -4,7 +4,8 @@ import errno
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import seqtrain
 from seqtrain.config.names import did_you_mean
@@ -80,10 +81,11 @@ def _train(argv: list[str]) -> int:
     return launch(argv, _run)
 
 
-def _run(cfg: "DictConfig") -> None:
+def _run(cfg: "DictConfig", settings: Any) -> None:
     from seqtrain.commands.train import run
 
-    run(cfg)
+    choices = {group: option for group, option in settings.runtime.choices.items() if "hydra" not in group}
+    run(cfg, directory=Path(settings.runtime.output_dir), overrides=list(settings.overrides.task), choices=choices)
 
 
 if __name__ == "__main__":

@@ -20,11 +20,12 @@ from seqtrain.config.arguments import split, take
 from seqtrain.config.names import did_you_mean
 from seqtrain.config.study import Goal, Study
 from seqtrain.errors import UserError
-from seqtrain.runs.collect import INTERVAL, Arm, Record, arms, collect
+from seqtrain.runs.collect import arms, collect
 from seqtrain.runs.figures import Lines, Points, draw
 from seqtrain.runs.files import write_text
 from seqtrain.runs.markdown import markdown
 from seqtrain.runs.parts import SHARES
+from seqtrain.runs.records import INTERVAL, Arm, RunRecord
 
 KEYS = ("out", "metric")
 
@@ -72,7 +73,7 @@ def _request(argv: Sequence[str]) -> Request:
     return Request(paths, out, metric)
 
 
-def _shown(records: Sequence[Record], metric: str | None) -> Study:
+def _shown(records: Sequence[RunRecord], metric: str | None) -> Study:
     """What is to be shown: by the study, by what was asked for, and else by what there is."""
     study = records[0].study
     there = sorted({name for record in records for name in record.results})
@@ -112,7 +113,7 @@ def _goal(metric: str) -> Goal:
 def _figures(grouped: Sequence[Arm], study: Study, out: Path) -> list[str]:
     """Draws what there is to draw; returns the names of the files."""
 
-    def lines(points: Callable[[Record], Points]) -> Lines:
+    def lines(points: Callable[[RunRecord], Points]) -> Lines:
         return {arm.label: [points(record) for record in arm.records] for arm in grouped}
 
     def by(attribute: str) -> Lines:
@@ -127,7 +128,7 @@ def _figures(grouped: Sequence[Arm], study: Study, out: Path) -> list[str]:
     level = study.baselines if study.metrics and study.metrics[0].rpartition("/")[2] == study.each else {}
     wanted: list[tuple[str, str, dict[str, Lines], Mapping[str, float]]] = [
         *((f"{attribute}.png", attribute, {study.each: by(attribute)}, level) for attribute in study.by),
-        ("curves.png", "step", {metric: lines(partial(Record.curve, metric=metric)) for metric in study.curves}, {}),
+        ("curves.png", "step", {metric: lines(partial(RunRecord.curve, metric=metric)) for metric in study.curves}, {}),
         (
             "gradient_flow.png",
             "steps back from the last",

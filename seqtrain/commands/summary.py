@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from seqtrain.runs.collect import INTERVAL
 from seqtrain.runs.record import Run
+from seqtrain.runs.records import INTERVAL
 
 if TYPE_CHECKING:
     from seqtrain.models.base import SequenceModel

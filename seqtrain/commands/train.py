@@ -12,7 +12,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -32,8 +31,22 @@ from seqtrain.tasks.base import Goal, Task
 log = logging.getLogger(__name__)
 
 
-def run(config: DictConfig) -> dict[str, float]:
-    """Trains what a checked configuration describes, in the run directory that Hydra made.
+def run(
+    config: DictConfig,
+    *,
+    directory: Path,
+    overrides: list[str],
+    choices: dict[str, Any],
+    parent: dict[str, str] | None = None,
+) -> dict[str, float]:
+    """Trains what a checked configuration describes.
+
+    Args:
+        config: the configuration.
+        directory: the run's.
+        overrides: what was asked for.
+        choices: the option that was chosen of each group.
+        parent: the run that it comes from, `run`, and what was done with it, `why`.
 
     Returns:
         The results: test metrics, and the best validation score.
@@ -41,14 +54,14 @@ def run(config: DictConfig) -> dict[str, float]:
     quieten_lightning()
     # A gradient that vanishes ends in numbers so small that processors are ten times slower at them; here they are 0.
     torch.set_flush_denormal(True)
-    directory = Path(HydraConfig.get().runtime.output_dir)
     checkpoint = checkpoint_to_resume(config.resume, directory)
     data = build(config.data, "data", seed=config.seed)
     if checkpoint is not None:
         data.load(run_of(checkpoint).tokenizer)
     data.prepare_data()
     data.setup("fit")
-    record = begin(config, directory, data, resumed=checkpoint is not None)
+    origin = {"choices": choices, "parent": parent or parent_of(checkpoint, directory)}
+    record = begin(config, directory, data, resumed=checkpoint is not None, overrides=overrides, **origin)
     loggers: list[Any] = []
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
@@ -94,7 +107,14 @@ def run_of(checkpoint: Path) -> Run:
     return Run(next((place for place in parents[:2] if Run.exists(place)), parents[1]))
 
 
-def begin(config: DictConfig, directory: Path, data: Any, *, resumed: bool) -> Run:
+def parent_of(checkpoint: Path | None, directory: Path) -> dict[str, str] | None:
+    """The run that another one goes on from, as its manifest has it; None where it goes on with itself."""
+    if checkpoint is None or run_of(checkpoint).directory == directory.resolve():
+        return None
+    return {"run": str(run_of(checkpoint).directory), "why": f"resumed from {checkpoint.name}"}
+
+
+def begin(config: DictConfig, directory: Path, data: Any, *, resumed: bool, overrides: list[str], **origin: Any) -> Run:
     """Writes the manifest and the tokenizers."""
     record = Run(directory)
     if not _is_first():
@@ -104,15 +124,15 @@ def begin(config: DictConfig, directory: Path, data: Any, *, resumed: bool) -> R
         "seed": config.seed,
         "tags": list(config.tags),
         "group": config.group,
-        "choices": {k: v for k, v in HydraConfig.get().runtime.choices.items() if "hydra" not in k},
+        **origin,
         "precision": config.trainer.get("precision"),
         "data": {"fingerprint": data.fingerprint, "sizes": data.sizes},
         "tokenizer_hash": getattr(data, "tokenizer_hash", None),
     }
     if Run.exists(directory):
-        record.resume(**({"seed": config.seed} if resumed else fields))
+        record.resume(config, **({"seed": config.seed} if resumed else fields))
     else:
-        record = Run.create(directory, config, overrides=list(HydraConfig.get().overrides.task), **fields)
+        record = Run.create(directory, config, overrides=overrides, **fields)
     data.save(record.tokenizer)
     return record
 
@@ -177,18 +197,28 @@ def fit_and_test(
     )
     parameters = sum(p.numel() for p in model.parameters())
     if trainer.is_global_zero:
-        record.write_manifest(parameters=parameters, ranks=trainer.world_size)
+        record.write_manifest(parameters=parameters, ranks=trainer.world_size, numerics=numerics(trainer))
         beginning(config, model, data, record, device=str(trainer.strategy.root_device))
         for logger in loggers:
-            logger.log_hyperparams({**to_plain(config), "run": record.manifest})
+            logger.log_hyperparams({**to_plain(config), "run": record.described()})
     try:
         return _results(trainer, model, data, record, checkpoint)
     finally:
         found = signatures(trainer)
         if trainer.is_global_zero and found:
             record.write_manifest(signatures=found)
-            for logger in loggers:
-                logger.log_hyperparams({"signatures": found})
+
+
+def numerics(trainer: pl.Trainer) -> dict[str, Any]:
+    """What decides, besides versions and hardware, whether a training gives the same numbers again."""
+    return {
+        "device": trainer.strategy.root_device.type,
+        "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "benchmark": torch.backends.cudnn.benchmark,
+        "matmul_precision": torch.get_float32_matmul_precision(),
+    }
 
 
 def _results(
@@ -255,6 +285,7 @@ def end(
             log.error("%s", unwritable)
     for logger in loggers:
         if isinstance(logger, WandB):
+            logger.complete(record)
             logger.finish(exit_code=0 if status == "finished" else 1)
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -46,6 +46,9 @@ from seqtrain.config.places import conf_directory
 from seqtrain.config.together import check_together
 from seqtrain.data.preflight import preflight
 from seqtrain.errors import InterruptionError, UserError
+from seqtrain.runs.record import Run
+
+Job = Callable[[DictConfig, Any], object]
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,12 @@ class Request:
         )
 
 
-def launch(argv: list[str], run: Callable[[DictConfig], object]) -> int:
+def launch(argv: list[str], run: Job) -> int:
     """Checks and runs the training, or the multirun of trainings, that arguments ask for.
 
     Args:
         argv: overrides and Hydra's flags.
-        run: what is called with the configuration of each job.
+        run: what is called with the configuration of each job, and with Hydra's part of it.
 
     Returns:
         The exit code.
@@ -229,7 +232,7 @@ def _flag_words(flags: argparse.Namespace) -> list[str]:
     return words
 
 
-def _hand_over(argv: list[str], request: Request, run: Callable[[DictConfig], object]) -> int:
+def _hand_over(argv: list[str], request: Request, run: Job) -> int:
     """Runs Hydra's main function over `run`; a real error keeps its whole traceback."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     sys.argv[1:] = argv
@@ -241,7 +244,7 @@ def _hand_over(argv: list[str], request: Request, run: Callable[[DictConfig], ob
         if _is_done(cfg):
             return
         try:
-            run(cfg)
+            run(cfg, HydraConfig.get())
         except UserError as error:
             print(f"seqtrain: {error}", file=sys.stderr, flush=True)
             codes.append(error.code)
@@ -265,6 +268,8 @@ def _is_done(cfg: DictConfig) -> bool:
     directory = Path(settings.runtime.output_dir)
     if settings.mode != RunMode.MULTIRUN or cfg.resume != AUTO or not is_finished(directory):
         return False
+    # What changes no training may have been changed: a study's title, say.
+    Run(directory).write_manifest(config=to_plain(cfg))
     print(f"{directory.name}: finished before", flush=True)
     return True
 

@@ -1,5 +1,6 @@
 """What a run was made with: the code's commit, the versions of what it stands on, the hardware."""
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -8,24 +9,25 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = (
-    "seqtrain",
-    "torch",
-    "pytorch-lightning",
-    "torchmetrics",
-    "hydra-core",
-    "omegaconf",
-    "numpy",
-    "sacrebleu",
-    "datasets",
-    "tokenizers",
-    "wandb",
-)
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+LIMIT = 5 * 2**20
+"""Bytes that uncommitted changes may have to be kept with a run."""
+
+SUFFIXES = (".py", ".yaml", ".toml", ".txt", ".css", ".js")
+"""Of files that git does not know yet: those that are code, configuration or a list of versions."""
 
 
 def environment() -> dict[str, Any]:
     """Commit, versions and hardware as plain values, ready for JSON."""
-    return {"git": git_state(), "python": platform.python_version(), "versions": versions(), "hardware": hardware()}
+    return {
+        "git": git_state(),
+        "python": platform.python_version(),
+        "versions": versions(),
+        "lock": lock(),
+        "hardware": hardware(),
+    }
 
 
 def git_state(source: Path = Path(__file__)) -> dict[str, Any] | None:
@@ -46,28 +48,69 @@ def git_state(source: Path = Path(__file__)) -> dict[str, Any] | None:
     return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def changes(source: Path = Path(__file__)) -> str:
+    """What the code differs in from its commit, as `git apply` takes it, files that git does not know yet included.
+
+    Empty when nothing differs, git does not track the code, or it is more than `LIMIT`.
+    """
+    if git_state(source) is None:
+        return ""
+    root = Path(_git(source.resolve().parent, "rev-parse", "--show-toplevel") or source.resolve().parent)
+    parts = [_git(root, "diff", "HEAD", "--binary", "--no-color", "--no-ext-diff", strip=False) or ""]
+    unknown = (_git(root, "ls-files", "--others", "--exclude-standard", "-z") or "").split("\0")
+    for name in sorted(name for name in unknown if name.endswith(SUFFIXES)):
+        nothing = ("diff", "--no-index", "--binary", "--no-color", "--no-ext-diff", "--", os.devnull, name)
+        parts.append(_git(root, *nothing, strip=False, codes=(0, 1)) or "")
+    text = "".join(parts)
+    return text if len(text.encode("utf-8", "surrogateescape")) <= LIMIT else ""
+
+
+def _git(folder: Path, *arguments: str, strip: bool = True, codes: tuple[int, ...] = (0,)) -> str | None:
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, encoding="utf-8", errors="replace", timeout=10
+        )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    if done.returncode not in codes:
+        return None
+    return done.stdout.strip() if strip else done.stdout
 
 
-def versions() -> dict[str, str]:
-    """The installed versions of the packages that results depend on."""
-    found = {}
-    for name in PACKAGES:
+def versions(package: str = "seqtrain") -> dict[str, str]:
+    """The installed versions of a package and of everything that it needs, by name."""
+    found: dict[str, str] = {}
+    seen: set[tuple[str, str]] = set()
+    waiting = [(package, "")]
+    while waiting:
+        name, extra = one = waiting.pop()
+        if one in seen:
+            continue
+        seen.add(one)
         try:
-            found[name] = metadata.version(name)
+            distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+        found[name] = distribution.version
+        for needed in map(Requirement, distribution.requires or []):
+            if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+                waiting += [(canonicalize_name(needed.name), own) for own in ("", *needed.extras)]
+    return dict(sorted(found.items()))
+
+
+def lock(package: Path = Path(__file__).parents[1]) -> str | None:
+    """SHA-256 of the list of pinned versions beside the code; None where it is installed without one."""
+    file = package.parent / "constraints.txt"
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, cores, memory in GiB; the names of GPUs if torch is loaded already (it is not loaded for this)."""
-    found: dict[str, Any] = {"processor": _processor(), "cores": _cores(), "memory_gib": _memory()}
+    """System, processor, cores, memory in GiB; the names of GPUs if torch is there: it is not loaded for this."""
+    found: dict[str, Any] = {"system": f"{platform.system()} {platform.machine()}", "processor": _processor()}
+    found |= {"cores": _cores(), "memory_gib": _memory()}
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         found["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtrain.runs.collect import spread
 from seqtrain.runs.files import replacing
+from seqtrain.runs.records import spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

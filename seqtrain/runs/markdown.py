@@ -8,7 +8,7 @@ from typing import Any
 
 from seqtrain.config.study import Study
 from seqtrain.runs import parts
-from seqtrain.runs.collect import Arm, Record, spread
+from seqtrain.runs.records import Arm, RunRecord, spread
 
 
 def markdown(arms: Sequence[Arm], study: Study, figures: Sequence[str], *, paths: Sequence[str]) -> str:
@@ -78,17 +78,17 @@ def _diverged(arm: Arm, metric: str) -> str:
     return "diverged" if found and not any(map(math.isfinite, found)) else ""
 
 
-def _sizes(records: Sequence[Record]) -> str:
+def _sizes(records: Sequence[RunRecord]) -> str:
     found = sorted({record.parameters for record in records if record.parameters})
     return f"{found[0]:,} to {found[-1]:,}" if len(found) > 3 else ", ".join(f"{count:,}" for count in found)
 
 
-def _seconds(records: Sequence[Record], study: Study) -> str:
+def _seconds(records: Sequence[RunRecord], study: Study) -> str:
     """Of one run or, where these are parts, of all those of a seed: the mean."""
     found: dict[object, float] = {}
     for record in records:
         if record.seconds is not None and record.status == "finished":
-            one = record.seed if study.parts else record.run.directory
+            one = record.seed if study.parts else record.place
             found[one] = found.get(one, 0.0) + record.seconds
     return f"{spread(list(found.values()))[0]:,.0f}" if found else ""
 
@@ -146,7 +146,7 @@ def _notes(arms: Sequence[Arm], study: Study) -> Iterator[str]:
             yield f"the runs were made with different {what}: {', '.join(sorted(found - {''}))}"
 
 
-def _commands(records: Sequence[Record], paths: Sequence[str]) -> str:
+def _commands(records: Sequence[RunRecord], paths: Sequence[str]) -> str:
     name = records[0].study_name
     made = [f"python -m seqtrain study={name}"] if name else []
     return "\n".join(["```sh", *made, f"python -m seqtrain report {shlex.join(map(_relative, paths))}", "```"])
@@ -157,7 +157,7 @@ def _relative(path: str) -> str:
     return str(place.relative_to(here)) if place.is_relative_to(here) else place.name
 
 
-def _made_with(records: Sequence[Record]) -> str:
+def _made_with(records: Sequence[RunRecord]) -> str:
     """Code, versions and machine, each value once."""
     found: dict[str, set[str]] = {}
     for record in records:
@@ -175,10 +175,10 @@ def _made_with(records: Sequence[Record]) -> str:
     return "Made with " + "; ".join(f"{what} {text}" for what, text in (few | many).items())
 
 
-def _commit(record: Record) -> str:
+def _commit(record: RunRecord) -> str:
     git = record.manifest.get("git") or {}
     return str(git.get("commit", ""))[:12] + (" with changes" if git.get("dirty") else "")
 
 
-def _data(record: Record) -> str:
+def _data(record: RunRecord) -> str:
     return str((record.manifest.get("data") or {}).get("fingerprint", ""))[:12]

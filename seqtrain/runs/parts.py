@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from seqtrain.config.study import Study
-from seqtrain.runs.collect import Arm, Record, spread
+from seqtrain.runs.records import Arm, RunRecord, spread
 
 SHARES = ("error", "accuracy", "supported", "exact")
 """What is shown in percent, and nothing else is."""
@@ -24,7 +24,7 @@ class Selected(NamedTuple):
     percent: float
 
 
-def parts_of(record: Record, study: Study, metric: str) -> Parts:
+def parts_of(record: RunRecord, study: Study, metric: str) -> Parts:
     """A run's finite results, by part: of the one that it was trained on, or of all that it was tested on."""
     value = record.at(study.parts)
     name = metric.rpartition("/")[2]

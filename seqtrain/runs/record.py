@@ -8,11 +8,15 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
+from seqtrain.config.allow import to_plain
 from seqtrain.errors import UserError
-from seqtrain.runs.environment import environment
+from seqtrain.runs.environment import changes, environment
 from seqtrain.runs.files import write_json, write_text
 
 Status = Literal["running", "finished", "failed", "interrupted"]
+
+VERSION = 2
+"""Of the manifest. 1 had no number, no configuration and versions of a few packages only."""
 
 
 class Run:
@@ -89,7 +93,8 @@ class Run:
             write_text(run.config_path, OmegaConf.to_yaml(config))
         if not run.overrides_path.exists():
             write_text(run.overrides_path, OmegaConf.to_yaml(OmegaConf.create(list(overrides or []))))
-        run._write({"status": "running", "started": _now(), "overrides": run.overrides, **environment(), **fields})
+        known = {"record": VERSION, "status": "running", "started": _now(), "overrides": run.overrides}
+        run._write({**known, "config": to_plain(config), **run._environment("changes.diff"), **fields})
         return run
 
     @classmethod
@@ -118,15 +123,17 @@ class Run:
         """The manifest as it is on the disk now.
 
         Raises:
-            UserError: it cannot be read as JSON.
+            UserError: it cannot be read as JSON, or is of a version that this code does not know.
         """
         try:
             manifest = json.loads(self.manifest_path.read_text("utf-8"))
         except (ValueError, OSError) as error:
             raise UserError(f"cannot read {self.manifest_path}: {error}", "The run's record is damaged.") from error
-        if not isinstance(manifest, dict):
-            raise UserError(f"{self.manifest_path} holds no JSON object", "The run's record is damaged.")
-        return manifest
+        return migrated(manifest, str(self.manifest_path))
+
+    def described(self) -> dict[str, Any]:
+        """The manifest without the configuration, for those who have that already."""
+        return {name: value for name, value in self.manifest.items() if name != "config"}
 
     def write_manifest(self, **fields: Any) -> None:
         """Sets fields of the manifest and leaves the others; plain values. The file is replaced at once."""
@@ -140,11 +147,21 @@ class Run:
         """How it stands. A process that was killed could not write its end and is `running` for ever."""
         return self.manifest.get("status", "failed")
 
-    def resume(self, **fields: Any) -> None:
-        """Marks the run as running again, with the environment that it goes on in."""
+    def resume(self, config: DictConfig, **fields: Any) -> None:
+        """Marks the run as running again, with the configuration and the environment that it goes on with."""
         manifest = self.manifest
-        resumed = [*manifest.get("resumed", []), {"at": _now(), **environment()}]
-        self._write({**manifest, "status": "running", "finished": None, "error": None, "resumed": resumed, **fields})
+        before = manifest.get("resumed", [])
+        resumed = [*before, {"at": _now(), **self._environment(f"changes-{len(before) + 1}.diff")}]
+        begun = {"status": "running", "finished": None, "error": None, "overrides": self.overrides}
+        self._write({**manifest, **begun, "config": to_plain(config), "resumed": resumed, **fields})
+
+    def _environment(self, name: str) -> dict[str, Any]:
+        """The environment; what differs from the commit is written to a file of that name."""
+        found, text = environment(), changes()
+        if found["git"] and text:
+            write_text(self.directory / name, text)
+            found["git"]["changes"] = name
+        return found
 
     def finish(
         self, status: Status, *, results: dict[str, float] | None = None, error: BaseException | str | None = None
@@ -181,6 +198,15 @@ class Run:
             raise UserError(f"{self.config_path} holds no mapping", "The run's configuration is damaged.")
         return config
 
+    def plain_config(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """The composed configuration as plain values: that of a manifest or, where it has none, of the file.
+
+        Raises:
+            UserError: it is not valid.
+        """
+        found = manifest.get("config")
+        return found if isinstance(found, dict) else dict(to_plain(self.config))
+
     @property
     def overrides(self) -> list[str]:
         """What was asked for on the command line."""
@@ -201,15 +227,34 @@ class Run:
             raise UserError(f"the run {self.directory} has no {which}.ckpt (its status: {self.status})", hint)
         return path
 
-    def metrics(self) -> list[dict[str, Any]]:
-        """Every logged line, in the order of logging; a last line that was cut short is left out."""
+    def metrics(self, containing: str = "") -> list[dict[str, Any]]:
+        """The logged lines that a text occurs in, in the order of logging; a line that was cut short is left out."""
         if not self.metrics_path.exists():
             return []
         lines = []
-        for line in self.metrics_path.read_text("utf-8").splitlines():
-            with contextlib.suppress(ValueError):
-                lines.append(json.loads(line))
-        return lines
+        for line in self.metrics_path.read_text("utf-8", errors="replace").splitlines():
+            if containing in line:
+                with contextlib.suppress(ValueError):
+                    lines.append(json.loads(line))
+        return [line for line in lines if isinstance(line, dict)]
+
+
+def migrated(manifest: Any, place: str) -> dict[str, Any]:
+    """A manifest as one of the present version: what an older one does not say is None.
+
+    Raises:
+        UserError: it is no manifest, or of a version that this code does not know.
+    """
+    if not isinstance(manifest, dict):
+        raise UserError(f"{place} holds no JSON object", "The run's record is damaged.")
+    version = manifest.get("record", 1)
+    if version not in range(1, VERSION + 1):
+        raise UserError(
+            f"{place} is of version {version!r} of the record, and this seqtrain reads up to {VERSION}",
+            "Read it with the seqtrain that wrote it, or a later one.",
+        )
+    absent = {"config": None, "lock": None, "numerics": None, "parent": None}
+    return {**absent, **manifest, "record": VERSION} if version == 1 else manifest
 
 
 def _now() -> str:

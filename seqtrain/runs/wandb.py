@@ -20,6 +20,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from seqtrain.errors import UserError
 from seqtrain.runs.files import write_text
+from seqtrain.runs.record import Run
 
 log = logging.getLogger(__name__)
 
@@ -108,11 +109,17 @@ class WandB(WandbLogger):
         values = vars(params) if isinstance(params, Namespace) else dict(params)
         self.experiment.config.update(values, allow_val_change=True)
 
-    def finalize(self, status: str) -> None:
-        """Ends the W&B run as failed when a training ends by an exception; after a success it stays open."""
-        super().finalize(status)
-        if status == "failed":
-            self.finish(exit_code=1)
+    @rank_zero_only
+    def complete(self, record: Run) -> None:
+        """Gives W&B what the record says of a run that has ended: its manifest, and its results as the summary.
+
+        Does nothing if the W&B run is not open.
+        """
+        if self._experiment is None:
+            return
+        manifest = record.described()
+        self._experiment.config.update({"run": manifest}, allow_val_change=True)
+        self._experiment.summary.update({"status": manifest["status"], **(manifest.get("results") or {})})
 
     @rank_zero_only
     def finish(self, *, exit_code: int = 0) -> None:

