@@ -1,69 +1,128 @@
-"""Compare how well runs translate: scores with intervals, and whether a difference could be chance.
+"""Compare runs: results over seeds, learning curves, in what they differ, and whether it could be chance.
 
-  python -m seqtrain compare PATH PATH... [--test NAME] [--split NAME] [--by-length]
+  python -m seqtrain compare PLACE... [by=KEY,...] [metric=NAME,...] [out=DIR] [allow=WHAT,...] [test=NAME] [split=NAME]
 
-  PATH                          directories of runs that translate, or of single evaluations (RUN/evaluations/...); the
-                                first is the baseline, which the others are held against
-  --test bootstrap|randomisation
-                                paired bootstrap resampling (Koehn 2004), or paired approximate randomisation (Riezler
-                                and Maxwell 2005); bootstrap without it
-  --split test|val              what was translated; test without it
-  --by-length                   BLEU by the source sentence's length, too, in eight buckets of equal width at most
+  PLACE                         directories of runs, of multiruns or of evaluations (RUN/evaluations/...), patterns of
+                                them ('runs/*/*'), or runs of W&B: wandb:ENTITY/PROJECT?group=NAME
+  by=KEY,...                    what runs are grouped by: model, data.task, model.hidden, ...; name tells every run.
+                                Without it by their study's arms or what they were asked for, the seed left out
+  metric=NAME,...               results that come first: test/bleu, say
+  out=DIR                       also written: comparison.md, comparison.html (one file, with the plots), comparison.json
+                                and runs.csv
+  allow=WHAT,...                compare runs of different data, tokenizer, reference or signature all the same
+  test=bootstrap|randomisation|none
+                                of translations: paired bootstrap resampling (Koehn 2004; the default) or paired
+                                approximate randomisation (Riezler and Maxwell 2005), of each group against the first
+  split=test|val                whose translations these are; test without it
 
-The texts that a training or `evaluate` has saved are scored by sacreBLEU; nothing is translated again. p is the
-probability of a difference as large as the one found, had the two systems been equally good. Prints Markdown.
+Means and standard deviations are over seeds. Nothing is trained, translated or measured again.
 """
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast, get_args
 
-from seqtrain.config.arguments import split
+from seqtrain.config.arguments import split, take
 from seqtrain.errors import UserError
-from seqtrain.runs.significance import Test, table, table_by_length
-from seqtrain.runs.texts import read_texts, require_same
+from seqtrain.runs.collect import arms, collect, grouped
+from seqtrain.runs.comparison import Comparison, plain, spreadsheet
+from seqtrain.runs.differences import KINDS, differences, require_comparable
+from seqtrain.runs.files import write_json, write_text
+from seqtrain.runs.markdown import markdown
+from seqtrain.runs.page import page
+from seqtrain.runs.records import Arm
+from seqtrain.runs.shown import shown
+from seqtrain.runs.significance import Significance, Test, significance
+from seqtrain.runs.texts import read_texts
 
-TESTS: tuple[Test, ...] = ("bootstrap", "randomisation")
+KEYS = ("by", "metric", "out", "allow", "test", "split")
+TESTS = (*get_args(Test), "none")
 SPLITS = ("test", "val")
-OPTIONS = {"--test": str, "--split": str, "--by-length": bool}
 
 
 @dataclass(frozen=True)
 class Request:
     """What is to be compared, and how."""
 
-    paths: list[str]
-    test: Test
+    places: list[str]
+    by: list[str]
+    metrics: list[str]
+    out: Path | None
+    allow: list[str]
+    test: str
     split: str
-    by_length: bool
+    test_needed: bool
 
 
 def main(argv: list[str]) -> int:
-    """Prints the comparison."""
+    """Prints the comparison and writes it."""
     request = _request(argv)
-    systems = [read_texts(path, request.split) for path in request.paths]
-    for system in systems[1:]:
-        require_same(systems[0], system)
-    print(table(systems, request.test))
-    if request.by_length:
-        print(f"\n{table_by_length(systems, request.test)}")
+    records = collect(request.places)
+    study = shown(records, request.metrics)
+    found = grouped(records, request.by) if request.by else arms(records)
+    notes = require_comparable(found, study, request.split, request.allow)
+    comparison = Comparison(found, study, differences(found), _tested(found, request), notes)
+    command = f"python -m seqtrain compare {shlex.join(argv)}"
+    text = markdown(comparison, commands=[command])
+    print(text, end="")
+    if request.out is not None:
+        _write(request.out, comparison, text, command, request.by)
     return 0
 
 
+def _tested(found: Sequence[Arm], request: Request) -> Significance | None:
+    if request.test == "none":
+        return None
+    tested = significance(found, cast(Test, request.test), request.split)
+    if tested is None and request.test_needed:
+        for arm in found:
+            read_texts(arm.records[0], arm.label, request.split)  # which says what is missing
+        raise UserError("one group of runs, and a test holds two against each other", "Tell every run: by=name.")
+    return tested
+
+
+def _write(out: Path, comparison: Comparison, text: str, command: str, by: Sequence[str]) -> None:
+    values = plain(comparison, command=command, by=by)
+    write_text(out / "comparison.md", text)
+    write_text(out / "runs.csv", spreadsheet(comparison))
+    write_json(out / "comparison.json", values)
+    write_text(out / "comparison.html", page(values))
+    names = ("comparison.md", "comparison.html", "comparison.json", "runs.csv")
+    print(f"written: {', '.join(str(out / name) for name in names)}")
+
+
 def _request(argv: Sequence[str]) -> Request:
-    paths: list[str] = []
-    _, options = split(argv, OPTIONS, words=paths)
-    test, part = options.get("test", "bootstrap"), options.get("split", "test")
-    if test not in TESTS:
-        raise UserError(f"--test {test}: must be {' or '.join(TESTS)}")
-    if part not in SPLITS:
-        raise UserError(f"--split {part}: must be {' or '.join(SPLITS)}")
-    if len(paths) < 2:
-        raise UserError(
-            "compare needs two systems or more", "Give directories: python -m seqtrain compare BASELINE RUN."
-        )
-    places = [Path(path).resolve() for path in paths]
-    for path, place in zip(paths, places, strict=True):
-        if places.count(place) > 1:
-            raise UserError(f"{path} is there twice", "Give every system once.")
-    return Request(paths, test, part, options.get("by_length", False))
+    places: list[str] = []
+    given, _ = split(argv, {}, words=places, keys=KEYS)
+    values: dict[str, str | None] = {}
+    for key in KEYS:
+        values[key], given = take(given, key)
+    if not places:
+        raise UserError("compare needs runs", "Give directories: python -m seqtrain compare RUN RUN, or a multirun's.")
+    out = Path(values["out"]) if values["out"] else None
+    if out is not None and out.exists() and not out.is_dir():
+        raise UserError(f"out={out}: is a file, not a directory", "Name another: out=DIR.")
+    allow = _listed(values["allow"])
+    for key, known, asked in (
+        ("allow", KINDS, allow),
+        ("test", TESTS, _listed(values["test"])),
+        ("split", SPLITS, _listed(values["split"])),
+    ):
+        if unknown := [name for name in asked if name not in known]:
+            raise UserError(f"{key}={unknown[0]}: must be {', '.join(known[:-1])} or {known[-1]}")
+    return Request(
+        places=places,
+        by=_listed(values["by"]),
+        metrics=_listed(values["metric"]),
+        out=out,
+        allow=allow,
+        test=values["test"] or "bootstrap",
+        split=values["split"] or "test",
+        test_needed=bool(values["test"] or values["split"]),
+    )
+
+
+def _listed(value: str | None) -> list[str]:
+    return [part for part in (value or "").split(",") if part]

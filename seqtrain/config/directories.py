@@ -6,7 +6,6 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 from hydra.core.override_parser.types import Override
@@ -16,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from seqtrain.config.arguments import take
 from seqtrain.config.check import SETTINGS
 from seqtrain.config.compose import parse
+from seqtrain.config.flat import flattened
 from seqtrain.errors import UserError
 
 RUN_DIRECTORY = "SEQTRAIN_RUN_DIR"
@@ -60,7 +60,7 @@ def refuse_changed(directory: Path, cfg: DictConfig) -> None:
         return
     try:
         before = OmegaConf.load(directory / ".hydra" / "config.yaml")
-        had, asked = (_values(OmegaConf.to_container(c, resolve=True)) for c in (before, cfg))
+        had, asked = (flattened(OmegaConf.to_container(c, resolve=True)) for c in (before, cfg))
     except (OSError, OmegaConfBaseException, yaml.YAMLError) as error:
         raise UserError(f"{directory}: its configuration cannot be read: {error}", _ANEW) from error
     differing = sorted(
@@ -78,13 +78,6 @@ CHANGES_NOTHING = ("group", "resume", "study", "tags")
 """Keys that a training does not depend on."""
 
 _ANEW = "Remove that directory to train it again, or write all of them elsewhere: hydra.sweep.dir=PATH."
-
-
-def _values(node: Any, key: str = "") -> dict[str, Any]:
-    """The values of a nested configuration by their dotted keys."""
-    if not isinstance(node, dict) or not node:
-        return {key: node}
-    return {k: v for name, inner in node.items() for k, v in _values(inner, f"{key}.{name}" if key else name).items()}
 
 
 def refuse_existing(directory: Path, *, one_of_many: bool = False) -> None:

@@ -3,18 +3,24 @@
 import glob
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from seqtrain.config.flat import flattened
+from seqtrain.config.names import did_you_mean
 from seqtrain.errors import UserError
 from seqtrain.runs import local
 from seqtrain.runs.record import Run
 from seqtrain.runs.records import Arm, RunRecord
+
+LONG = 60
+"""Characters of what a group of runs was asked for that do as its label; of more it is called by its model."""
 
 
 def collect(places: Sequence[str]) -> list[RunRecord]:
     """The runs that places lead to, each once, in the order in which they began.
 
     Args:
-        places: directories of runs or of multiruns, or patterns of them, as `runs/*/2026*`.
+        places: directories of runs, of multiruns or of evaluations, or patterns of them, as `runs/*/2026*`.
 
     Raises:
         UserError: a place is none of these, or the record of a run cannot be read.
@@ -22,7 +28,8 @@ def collect(places: Sequence[str]) -> list[RunRecord]:
     found: dict[str, RunRecord] = {}
     for place in places:
         for directory in _directories(place):
-            found.setdefault(str(directory.resolve()), local.read(directory))
+            read = local.read if _is_run(directory) else local.read_evaluation
+            found.setdefault(str(directory.resolve()), read(directory))
     return sorted(found.values(), key=lambda record: str(record.manifest.get("started", "~")))
 
 
@@ -34,11 +41,42 @@ def arms(records: Sequence[RunRecord]) -> list[Arm]:
     """
     asked = [[o for o in record.manifest.get("overrides", []) if not o.startswith("seed=")] for record in records]
     common = set.intersection(*map(set, asked)) if asked else set()
-    grouped: dict[str, list[RunRecord]] = {}
+    found: dict[tuple[str, ...], list[RunRecord]] = {}
     for record, overrides in zip(records, asked, strict=True):
-        own = ", ".join(override for override in overrides if override not in common)
-        grouped.setdefault(record.study.arm or own or record.choices.get("model", "all"), []).append(record)
-    return [Arm(label, sorted(found, key=lambda record: record.seed or 0)) for label, found in grouped.items()]
+        own = tuple(override.lstrip("+") for override in overrides if override not in common)
+        found.setdefault((record.study.arm,) if record.study.arm else own, []).append(record)
+    made: list[Arm] = []
+    for own, ours in found.items():
+        label = ", ".join(own)
+        if not label or len(label) > LONG:
+            label = ours[0].choices.get("model", "all")
+        taken = any(arm.label == label for arm in made)
+        made.append(_arm(f"{label} ({ours[0].name})" if taken else label, ours))
+    return made
+
+
+def grouped(records: Sequence[RunRecord], keys: Sequence[str]) -> list[Arm]:
+    """The runs by the values that they have at keys: a group whose option was chosen, `model`, or `model.hidden`.
+
+    Raises:
+        UserError: no run has anything at a key.
+    """
+    for key in keys:
+        if all(_at(record, key) is None for record in records):
+            there = sorted({name for record in records for name in (*record.choices, *flattened(record.config))})
+            raise UserError(f"by={key}: no run has that key{did_you_mean(key, there)}", "`by=name` tells every run.")
+    found: dict[str, list[RunRecord]] = {}
+    for record in records:
+        found.setdefault(", ".join(str(_at(record, key)) for key in keys), []).append(record)
+    return [_arm(label, own) for label, own in found.items()]
+
+
+def _at(record: RunRecord, key: str) -> Any:
+    return record.name if key == "name" else record.choices.get(key, record.at(key))
+
+
+def _arm(label: str, records: list[RunRecord]) -> Arm:
+    return Arm(label, sorted(records, key=lambda record: record.seed or 0))
 
 
 def _is_run(place: Path) -> bool:
@@ -63,4 +101,6 @@ def _directories(place: str) -> list[Path]:
 
 
 def _inside(path: Path) -> list[Path]:
-    return [path] if _is_run(path) else sorted(place for place in path.iterdir() if _is_run(place))
+    if _is_run(path) or local.is_evaluation(path):
+        return [path]
+    return sorted(place for place in path.iterdir() if _is_run(place))

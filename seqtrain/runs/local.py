@@ -1,5 +1,6 @@
 """A run's own directory, read as a record."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ class LocalSource:
 
     Args:
         run: the run.
+        folder: where its files are, if not in the run's directory itself.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, folder: Path | None = None) -> None:
         self.run = run
+        self.folder = folder or run.directory
 
     def lines(self, containing: str = "") -> list[dict[str, Any]]:
         """See `seqtrain.runs.records.Source`."""
@@ -28,7 +31,7 @@ class LocalSource:
         Raises:
             UserError: the file is there, but cannot be read.
         """
-        path = self.run.directory / name
+        path = self.folder / name
         if not path.is_file():
             return None
         try:
@@ -57,3 +60,43 @@ def read(directory: Path) -> RunRecord:
         config=run.plain_config(manifest),
         source=LocalSource(run),
     )
+
+
+def is_evaluation(place: Path) -> bool:
+    """Whether a place is what `evaluate` left, `RUN/evaluations/NAME`, or `RUN/averaged`."""
+    return (place / "results.json").is_file() or (place.name == "averaged" and (place / "hypotheses").is_dir())
+
+
+def read_evaluation(place: Path) -> RunRecord:
+    """The record of a run with the results and the texts of one of its evaluations in place of its own test's.
+
+    Raises:
+        UserError: it belongs to no run, or it or the run cannot be read.
+    """
+    averaged = place.name == "averaged"
+    run = Run.open(place.absolute().parents[0 if averaged else 1])
+    record = read(run.directory)
+    if averaged:
+        results = {f"test/{k.partition('/')[2]}": v for k, v in record.results.items() if k.startswith("averaged/")}
+        found: dict[str, Any] = {"metrics": results}
+    else:
+        found = _evaluation(place / "results.json")
+    own: dict[str, Any] = {name: found[name] for name in ("data", "signatures") if name in found}
+    asked = [*record.manifest.get("overrides", []), f"evaluation={place.name}"]
+    return RunRecord(
+        place=str(place),
+        name=f"{record.name}/{place.name}",
+        manifest={**record.manifest, **own, "status": "finished", "overrides": asked, "results": found["metrics"]},
+        config={**record.config, **({"decoding": found["decoding"]} if "decoding" in found else {})},
+        source=LocalSource(run, place),
+    )
+
+
+def _evaluation(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {file}: {error}", "Evaluate the run again.") from error
+    if not isinstance(found, dict) or not isinstance(found.get("metrics"), dict):
+        raise UserError(f"{file} holds no results of an evaluation", "Evaluate the run again.")
+    return found

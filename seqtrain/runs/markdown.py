@@ -1,33 +1,40 @@
 """A comparison as Markdown: tables of means over seeds, what is missing from them, and what they were made with."""
 
 import math
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqtrain.config.study import Study
 from seqtrain.runs import parts
 from seqtrain.runs.records import Arm, RunRecord, spread
 
+if TYPE_CHECKING:
+    from seqtrain.runs.comparison import Comparison
+    from seqtrain.runs.differences import Differences
+    from seqtrain.runs.significance import Significance
 
-def markdown(arms: Sequence[Arm], study: Study, figures: Sequence[str], *, paths: Sequence[str]) -> str:
-    """The report.
+
+def markdown(comparison: "Comparison", *, commands: Sequence[str], figures: Sequence[str] = ()) -> str:
+    """The comparison as Markdown.
 
     Args:
-        arms: the runs, grouped.
-        study: what to show of them.
-        figures: files beside the report.
-        paths: what was reported on, to say how it is done again.
+        comparison: what to show.
+        commands: what makes it again.
+        figures: files beside it.
     """
-    records = [record for arm in arms for record in arm.records]
-    texts = [f"# {study.title or 'Comparison'}", _commands(records, paths), _table(arms, study)]
+    arms, study = comparison.arms, comparison.study
+    texts = [f"# {study.title or 'Comparison'}", "\n".join(["```sh", *commands, "```"]), _table(arms, study)]
     texts += [text for attribute in study.by if (text := _by(arms, study, attribute))]
     texts += [grid(*parts.table(arms, study, metric)) for metric in study.metrics if study.parts]
-    notes = [f"- {note}" for note in _notes(arms, study)]
-    texts += ["\n".join(notes)] if notes else []
+    if comparison.differences:
+        texts += [_differences(comparison.differences, [arm.label for arm in arms])]
+    if comparison.significance:
+        texts += _significance(comparison.significance)
+    said = [f"- {note}" for note in [*comparison.notes, *notes(arms, study)]]
+    texts += ["\n".join(said)] if said else []
     texts += [f"![{Path(name).stem}]({name})" for name in figures]
-    texts += [_made_with(records)]
+    texts += [made_with(comparison.records)]
     return "\n\n".join(texts) + "\n"
 
 
@@ -51,10 +58,12 @@ def _with_spread(values: Sequence[float]) -> str:
 def _table(arms: Sequence[Arm], study: Study) -> str:
     best = max if study.goal == "max" else min
     head = ["arm", *study.metrics[:1], "best", *study.metrics[1:], "seeds", "parameters", "training, s"]
+    pace = unit([record for arm in arms for record in arm.records])
+    head += [f"{pace}/s"] if pace else []
     every = parts.every_part(arms, study) if study.parts else []
     rows = []
     for arm in arms:
-        columns = [parts.means(arm, study, metric, every) if every else arm.values(metric) for metric in study.metrics]
+        columns = [parts.per_seed(arm, study, metric, every) for metric in study.metrics]
         first = columns[0] if columns else []
         complete, seeds = len(first), len({record.seed for record in arm.records} if every else arm.records)
         rows.append(
@@ -65,7 +74,8 @@ def _table(arms: Sequence[Arm], study: Study) -> str:
                 *map(_with_spread, columns[1:]),
                 str(complete) if complete == seeds else f"{complete} of {seeds}",
                 _sizes(arm.records),
-                _seconds(arm.records, study),
+                f"{spread(times)[0]:,.0f}" if (times := seconds(arm.records, study)) else "",
+                *([_pace(arm.records)] if pace else []),
             ]
         )
     rows += [[f"*{name}*", number(value), *[""] * (len(head) - 2)] for name, value in study.baselines.items()]
@@ -83,31 +93,84 @@ def _sizes(records: Sequence[RunRecord]) -> str:
     return f"{found[0]:,} to {found[-1]:,}" if len(found) > 3 else ", ".join(f"{count:,}" for count in found)
 
 
-def _seconds(records: Sequence[RunRecord], study: Study) -> str:
-    """Of one run or, where these are parts, of all those of a seed: the mean."""
+def seconds(records: Sequence[RunRecord], study: Study) -> list[float]:
+    """How long finished runs trained or, where these are parts, all those of a seed together."""
     found: dict[object, float] = {}
     for record in records:
         if record.seconds is not None and record.status == "finished":
             one = record.seed if study.parts else record.place
             found[one] = found.get(one, 0.0) + record.seconds
-    return f"{spread(list(found.values()))[0]:,.0f}" if found else ""
+    return list(found.values())
+
+
+def unit(records: Sequence[RunRecord]) -> str:
+    """What the trainings' pace is counted in; empty where no run has one, or they count different things."""
+    found = {record.pace[0] for record in records if record.pace}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _pace(records: Sequence[RunRecord]) -> str:
+    found = [record.pace[1] for record in records if record.pace]
+    return f"{spread(found)[0]:,.0f}" if found else ""
+
+
+def cells(arms: Sequence[Arm], attribute: str, metric: str) -> dict[tuple[int, int], dict[str, list[float]]]:
+    """The finite values of a metric of single examples: by bucket of an attribute, then by arm."""
+    found: dict[tuple[int, int], dict[str, list[float]]] = {}
+    for arm in arms:
+        for record in arm.records:
+            for row in record.buckets(attribute):
+                value = row.get(metric)
+                if isinstance(value, int | float) and math.isfinite(value):
+                    found.setdefault((row["low"], row["high"]), {}).setdefault(arm.label, []).append(float(value))
+    return found
 
 
 def _by(arms: Sequence[Arm], study: Study, attribute: str) -> str:
     """A table of the metric of single examples by an attribute; empty where no run has one."""
-    cells: dict[tuple[int, int], dict[str, list[float]]] = {}
-    for arm in arms:
-        for record in arm.records:
-            for row in record.buckets(attribute):
-                value = row.get(study.each)
-                if isinstance(value, int | float) and math.isfinite(value):
-                    cells.setdefault((row["low"], row["high"]), {}).setdefault(arm.label, []).append(float(value))
-    if not cells:
+    found = cells(arms, attribute, study.each)
+    if not found:
         return ""
-    buckets = sorted(cells)
-    head = [f"{study.each} by {attribute}", *(str(low) if low == high else f"{low}–{high}" for low, high in buckets)]
-    rows = [[arm.label, *(_with_spread(cells[bucket].get(arm.label, [])) for bucket in buckets)] for arm in arms]
+    buckets = sorted(found)
+    head = [f"{study.each} by {attribute}", *(between(low, high) for low, high in buckets)]
+    rows = [[arm.label, *(_with_spread(found[bucket].get(arm.label, [])) for bucket in buckets)] for arm in arms]
     return grid(head, rows)
+
+
+def between(low: int, high: int) -> str:
+    """A bucket, as people write it."""
+    return str(low) if low == high else f"{low}–{high}"
+
+
+def _differences(found: "Differences", labels: Sequence[str]) -> str:
+    """A row for each key in which configurations differ, a column for each group."""
+    rows = [[key, *(_few(values[label]) for label in labels)] for key, values in found.items()]
+    return grid(["differs", *labels], rows)
+
+
+def _few(values: Sequence[str]) -> str:
+    return ", ".join(values) if len(values) <= 3 else f"{len(values)} values"
+
+
+def _significance(found: "Significance") -> list[str]:
+    """Scores and p by every metric, the signatures, and BLEU by length."""
+    names = [f"{name} (baseline)" if i == 0 else name for i, name in enumerate(found.systems)]
+    columns = [list(map(_score, results)) for results in found.scores.values()]
+    scores = grid(
+        [f"{found.split}, {found.test}", *found.scores], [list(row) for row in zip(names, *columns, strict=True)]
+    )
+    signatures = "\n".join(f"- {title}: `{signature}`" for title, signature in found.signatures.items())
+    head = [f"{between(low, high)} (n={count})" for (low, high), count in found.lengths]
+    columns = [list(map(_score, results)) for results in found.by_length]
+    rows = [list(row) for row in zip(found.systems, *columns, strict=True)]
+    return [scores, signatures, grid(["BLEU by words of the source", *head], rows)]
+
+
+def _score(result: Any) -> str:
+    """`31.20 (31.18 ± 0.95), p = 0.0010`, the last part for all but the baseline."""
+    interval = "" if result.mean is None else f" ({result.mean:.2f} ± {result.ci:.2f})"
+    chance = "" if result.p_value is None else f", p = {result.p_value:.4f}"
+    return f"{result.score:.2f}{interval}{chance}"
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -119,7 +182,7 @@ def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(head), "|" + "---|" * len(head), *map(line, rows)])
 
 
-def _notes(arms: Sequence[Arm], study: Study) -> Iterator[str]:
+def notes(arms: Sequence[Arm], study: Study) -> Iterator[str]:
     """What is not in the means, and what makes runs hard to compare."""
     records = [record for arm in arms for record in arm.records]
     if study.parts:
@@ -146,18 +209,7 @@ def _notes(arms: Sequence[Arm], study: Study) -> Iterator[str]:
             yield f"the runs were made with different {what}: {', '.join(sorted(found - {''}))}"
 
 
-def _commands(records: Sequence[RunRecord], paths: Sequence[str]) -> str:
-    name = records[0].study_name
-    made = [f"python -m seqtrain study={name}"] if name else []
-    return "\n".join(["```sh", *made, f"python -m seqtrain report {shlex.join(map(_relative, paths))}", "```"])
-
-
-def _relative(path: str) -> str:
-    place, here = Path(path).resolve(), Path.cwd()
-    return str(place.relative_to(here)) if place.is_relative_to(here) else place.name
-
-
-def _made_with(records: Sequence[RunRecord]) -> str:
+def made_with(records: Sequence[RunRecord]) -> str:
     """Code, versions and machine, each value once."""
     found: dict[str, set[str]] = {}
     for record in records:

@@ -55,6 +55,11 @@ def means(arm: Arm, study: Study, metric: str, parts: Sequence[int]) -> list[flo
     return [statistics.fmean(one[part] for part in parts) for one in found if one.keys() >= set(parts)]
 
 
+def per_seed(arm: Arm, study: Study, metric: str, parts: Sequence[int]) -> list[float]:
+    """An arm's results, one a seed: of its runs or, where a study is in parts, the means over them."""
+    return means(arm, study, metric, parts) if parts else arm.values(metric)
+
+
 def notes(arms: Sequence[Arm], study: Study) -> Iterator[str]:
     """Which seeds have no result of some part, and so no mean; which parts several runs have results of; and which arms
     were selected where it was not the first one.
@@ -81,38 +86,43 @@ def notes(arms: Sequence[Arm], study: Study) -> Iterator[str]:
             yield f"{name}, selected: no runs of {', '.join(sorted(unknown))}"
 
 
-def table(arms: Sequence[Arm], study: Study, metric: str) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the table of a metric by part, in percent: a column for each arm that has it.
+def columns(arms: Sequence[Arm], study: Study, metric: str) -> tuple[list[int], dict[str, dict[int, list[float]]]]:
+    """The parts and, by what stands above them, the columns of a metric's table: percents of each part.
 
-    The first metric's has beside it whatever was the best in validation (`study.selected`), what is reached without
-    learning (`study.floor`) and what others report; under it stand the means and how many parts failed
-    (`study.failed`).
+    A column for each arm that has the metric. The first metric's have beside them whatever was the best in validation
+    (`study.selected`), what is reached without learning (`study.floor`) and what others report, both in italics.
     """
-    first = metric == study.metrics[0]
     parts = every_part(arms, study)
-    columns = {arm.label: column for arm in arms if (column := _column([arm], study, metric))}
-    if first:
-        for name, labels in study.selected.items():
-            if chosen := _selected(arms, study, labels):
-                columns[f"{name}, selected"] = {part: [one.percent] for part, one in chosen.items()}
-    if first and study.floor and (floor := _column(arms, study, study.floor)):
-        columns[f"*{study.floor.rpartition('/')[2]}*"] = floor
-    if first:
-        columns |= {
-            f"*{name}*": {part: [value] for part, value in enumerate(values, start=1) if part in parts}
-            for name, values in study.published.items()
-        }
+    found = {arm.label: column for arm in arms if (column := _column([arm], study, metric))}
+    if metric != study.metrics[0]:
+        return parts, found
+    for name, labels in study.selected.items():
+        if chosen := _selected(arms, study, labels):
+            found[f"{name}, selected"] = {part: [one.percent] for part, one in chosen.items()}
+    if study.floor and (floor := _column(arms, study, study.floor)):
+        found[f"*{study.floor.rpartition('/')[2]}*"] = floor
+    for name, values in study.published.items():
+        found[f"*{name}*"] = {part: [value] for part, value in enumerate(values, start=1) if part in parts}
+    return parts, found
+
+
+def table(arms: Sequence[Arm], study: Study, metric: str) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the table of a metric by part, in percent, with the means at the end.
+
+    Below those of the first metric stands how many parts failed (`study.failed`).
+    """
+    parts, found = columns(arms, study, metric)
     whole = [
         {part: statistics.fmean(values) for part, values in column.items()} if column.keys() >= set(parts) else {}
-        for column in columns.values()
+        for column in found.values()
     ]
-    made = [[str(part), *(_cell(column.get(part, [])) for column in columns.values())] for part in parts]
-    made.append(["mean", *(_cell([statistics.fmean(found.values())] if found else []) for found in whole)])
-    if first and study.failed is not None:
+    made = [[str(part), *(_cell(column.get(part, [])) for column in found.values())] for part in parts]
+    made.append(["mean", *(_cell([statistics.fmean(means.values())] if means else []) for means in whole)])
+    if metric == study.metrics[0] and study.failed is not None:
         limit = 100 * study.failed
-        failures = (str(sum(value > limit for value in found.values())) if found else "" for found in whole)
+        failures = (str(sum(value > limit for value in means.values())) if means else "" for means in whole)
         made.append([f"above {limit:g}", *failures])
-    return [f"{metric} by {_name(study)}, %", *columns], made
+    return [f"{metric} by {_name(study)}, %", *found], made
 
 
 def _column(arms: Sequence[Arm], study: Study, metric: str) -> dict[int, list[float]]:

@@ -1,16 +1,71 @@
 """Whether one system translates better than another, or was lucky with the test set: sacreBLEU's paired tests."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from sacrebleu.significance import PairedTest
 
-from seqtrain.runs.markdown import grid
+from seqtrain.errors import UserError
+from seqtrain.runs.cutting import Bucket
+from seqtrain.runs.records import Arm, RunRecord
 from seqtrain.runs.scores import buckets, metric, words
-from seqtrain.runs.texts import Texts
+from seqtrain.runs.texts import Texts, read_texts, require_same
 
 Test = Literal["bootstrap", "randomisation"]
 TITLES = {"bleu": "BLEU", "bleu_lc": "BLEU lc", "chrf": "chrF"}
+
+MANY = 12
+"""Systems of which all are tested; more take minutes."""
+
+
+@dataclass(frozen=True)
+class Significance:
+    """Systems' scores on one test set, and how probable differences as large would be by chance.
+
+    Attributes:
+        test: which test.
+        split: what was translated.
+        systems: what they are called; the first is the baseline.
+        signatures: sacreBLEU's, by the metric's title.
+        scores: of each metric, by its title, a sacreBLEU `Result` for each system: `score`, `mean`, `ci`, `p_value`.
+        lengths: buckets of source lengths in words, with how many sentences are in each.
+        by_length: BLEU of each bucket: a result for each system.
+    """
+
+    test: Test
+    split: str
+    systems: list[str]
+    signatures: dict[str, str]
+    scores: dict[str, list[Any]]
+    lengths: list[tuple[Bucket, int]]
+    by_length: list[list[Any]]
+
+
+def significance(arms: Sequence[Arm], test: Test, split: str) -> Significance | None:
+    """Tests the arms' systems against the first arm's; None where fewer than two arms have translations.
+
+    The system of an arm of several runs is the one that was the best in validation, so that none is chosen by the test.
+
+    Raises:
+        UserError: the systems translated different sentences, or there are more than `MANY`.
+    """
+    chosen = [one for arm in arms if (one := _system(arm, split)) is not None]
+    if len(chosen) < 2:
+        return None
+    if len(chosen) > MANY:
+        raise UserError(
+            f"{len(chosen)} systems are too many for a test against the first one (at most {MANY})",
+            "Compare fewer, group their runs (by=model), or leave the test out: test=none.",
+        )
+    systems = [read_texts(record, name, split) for name, record in chosen]
+    for system in systems[1:]:
+        require_same(systems[0], system)
+    signatures, scores = {}, {}
+    for name, title in TITLES.items():
+        signatures[title], scores[title] = paired(systems, test, name)
+    lengths, by_length = _by_length(systems, test)
+    return Significance(test, split, [system.name for system in systems], signatures, scores, lengths, by_length)
 
 
 def paired(systems: Sequence[Texts], test: Test, name: str) -> tuple[str, list[Any]]:
@@ -41,40 +96,29 @@ def paired(systems: Sequence[Texts], test: Test, name: str) -> tuple[str, list[A
     return str(signatures[title]), list(scores[title])
 
 
-def table(systems: Sequence[Texts], test: Test) -> str:
-    """A Markdown table: score (mean ± half the 95 % interval) and p by every metric; below it the signatures."""
-    names = [f"{system.name} (baseline)" if i == 0 else system.name for i, system in enumerate(systems)]
-    signatures, columns = [], []
-    for name, title in TITLES.items():
-        signature, results = paired(systems, test, name)
-        signatures.append(f"- {title}: `{signature}`")
-        columns.append([_cell(result) for result in results])
-    rows = [list(row) for row in zip(names, *columns, strict=True)]
-    return f"{grid(['system', *TITLES.values()], rows)}\n\n" + "\n".join(signatures)
+def _system(arm: Arm, split: str) -> tuple[str, RunRecord] | None:
+    """What the arm's system is called, and its run."""
+    there = [record for record in arm.records if record.source.text(f"hypotheses/{split}.txt") is not None]
+    if not there:
+        return None
+    if len(arm.records) == 1:
+        return arm.label, there[0]
+    best = max(there, key=lambda record: record.results.get("best/val/bleu", float("-inf")))
+    return f"{arm.label} ({best.name})", best
 
 
-def table_by_length(systems: Sequence[Texts], test: Test) -> str:
-    """The same of BLEU alone, a column a bucket of source lengths in words, of equal width."""
+def _by_length(systems: Sequence[Texts], test: Test) -> tuple[list[tuple[Bucket, int]], list[list[Any]]]:
+    """BLEU of the sentences of each length: buckets of equal width, and results."""
     lengths = [words(source) for source in systems[0].sources]
-    head, columns = ["BLEU by words of the source"], []
+    cut, results = [], []
     for low, high in buckets(lengths):
         inside = [i for i, length in enumerate(lengths) if low <= length <= high]
-        if not inside:
-            continue
-        _, results = paired([_part(system, inside) for system in systems], test, "bleu")
-        head.append(f"{low}–{high} (n={len(inside)})")
-        columns.append([_cell(result) for result in results])
-    names = [system.name for system in systems]
-    return grid(head, [list(row) for row in zip(names, *columns, strict=True)])
+        if inside:
+            cut.append(((low, high), len(inside)))
+            results.append(paired([_part(system, inside) for system in systems], test, "bleu")[1])
+    return cut, results
 
 
 def _part(system: Texts, inside: Sequence[int]) -> Texts:
     columns = (system.sources, system.references, system.hypotheses)
     return Texts(system.name, *([column[i] for i in inside] for column in columns))
-
-
-def _cell(result: Any) -> str:
-    """`31.20 (31.18 ± 0.95), p = 0.0010`, the last part for all but the baseline."""
-    interval = "" if result.mean is None else f" ({result.mean:.2f} ± {result.ci:.2f})"
-    chance = "" if result.p_value is None else f", p = {result.p_value:.4f}"
-    return f"{result.score:.2f}{interval}{chance}"

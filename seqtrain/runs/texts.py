@@ -2,9 +2,9 @@
 
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 
 from seqtrain.errors import UserError
+from seqtrain.runs.records import RunRecord
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Texts:
     """What one system made of a test set.
 
     Attributes:
-        name: what it is called: the path that it was read from.
+        name: what it is called.
         sources: source sentences.
         references: their translations, by people.
         hypotheses: their translations, by the system.
@@ -24,28 +24,31 @@ class Texts:
     hypotheses: list[str]
 
 
-def read_texts(path: str, split: str) -> Texts:
-    """Reads what the callback `bleu` wrote: of a run, its own test; of a folder of `evaluations/`, that one.
+def read_texts(record: RunRecord, name: str, split: str) -> Texts:
+    """Reads what the callback `bleu` wrote in a run's own test, or in an evaluation.
 
     Args:
-        path: the directory that `hypotheses/` is in.
+        record: the run or the evaluation.
+        name: what the system is to be called.
         split: `test` or `val`.
 
     Raises:
         UserError: there is nothing of that split, or the files do not belong together.
     """
-    directory = Path(path)
-    if not directory.is_dir():
-        raise UserError(f"there is no directory {path}", "Give the directory of a run or of one of its evaluations.")
-    folder = directory / "hypotheses"
-    files = [folder / f"{split}{part}.txt" for part in (".source", ".reference", "")]
-    if not all(file.is_file() for file in files):
-        raise UserError(f"{path} has no translations of the {split} split", _elsewhere(directory, split))
-    columns = [_lines(file) for file in files]
+    parts = (".source", ".reference", "")
+    texts = {f"{split}{part}.txt": record.source.text(f"hypotheses/{split}{part}.txt") for part in parts}
+    if None in texts.values():
+        raise UserError(
+            f"{record.place} has no translations of the {split} split",
+            f"Make them: python -m seqtrain evaluate run={shlex.quote(record.place)} split={split}",
+        )
+    columns = [_lines(text or "") for text in texts.values()]
     if len({len(column) for column in columns}) > 1:
-        counts = ", ".join(f"{file.name} {len(column)}" for file, column in zip(files, columns, strict=True))
-        raise UserError(f"{folder} has files of different lengths: {counts} lines", "Evaluate the run again.")
-    return Texts(path, *columns)
+        counts = ", ".join(f"{file} {len(column)}" for file, column in zip(texts, columns, strict=True))
+        raise UserError(
+            f"{record.place}/hypotheses has files of different lengths: {counts} lines", "Evaluate the run again."
+        )
+    return Texts(name, *columns)
 
 
 def require_same(first: Texts, other: Texts) -> None:
@@ -76,16 +79,5 @@ def _different(first: Texts, other: Texts, how: str) -> UserError:
     )
 
 
-def _lines(file: Path) -> list[str]:
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {file}: {error}", "Evaluate the run again.") from error
+def _lines(text: str) -> list[str]:
     return text.removesuffix("\n").split("\n") if text else []  # a text may hold other signs that end a line
-
-
-def _elsewhere(directory: Path, split: str) -> str:
-    found = sorted(file.parents[1] for file in directory.glob(f"*/**/hypotheses/{split}.txt"))
-    if found:
-        return f"There are some in {', '.join(map(str, found[-5:]))}: give one of these."
-    return f"Make them: python -m seqtrain evaluate run={shlex.quote(str(directory))} split={split}"

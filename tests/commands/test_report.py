@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from seqtrain.commands import compare
 from seqtrain.commands.report import main
 from seqtrain.errors import UserError
 from seqtrain.runs.collect import arms, collect
@@ -22,7 +23,7 @@ ACCURACY = {"rnn": {1: 0.5, 2: 0.7, 3: 0.6}, "rnn+clipping": {1: 0.9, 2: 0.8, 3:
 
 def write_run(place: Path, *, study: dict[str, Any] | None = None, seed: int = 1, **manifest: Any) -> Path:
     """A run's directory as a training leaves it."""
-    (place / ".hydra").mkdir(parents=True)
+    (place / ".hydra").mkdir(parents=True, exist_ok=True)
     config = {"seed": seed, **({"study": study} if study else {})}
     (place / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config))
     fields = {"status": "finished", "started": f"2030-01-01T00:00:0{seed}", "parameters": 1234, **manifest}
@@ -138,26 +139,46 @@ def test_a_run_that_ended_before_its_record_began_is_named(sweep: Path) -> None:
     assert [record.status for record in records if record.name == "rnn-9"] == ["not begun"]
 
 
-def test_other_runs_are_told_apart_by_their_overrides(tmp_path: Path) -> None:
+def test_other_runs_are_told_apart_by_their_overrides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number_, (seed, rate) in enumerate([(1, 0.1), (2, 0.1), (1, 0.2)]):
         overrides = [f"seed={seed}", f"optimizer.lr={rate}", "data=parity"]
         write_run(tmp_path / str(number_), seed=seed, overrides=overrides, results={"test/accuracy": rate})
     found = {arm.label: [record.seed for record in arm.records] for arm in arms(collect([str(tmp_path)]))}
     assert found == {"optimizer.lr=0.1": [1, 2], "optimizer.lr=0.2": [1]}
-    main([str(tmp_path)])
-    assert table((tmp_path / "report.md").read_text(), "arm")["optimizer.lr=0.1"][:2] == ["0.1000 ± 0.0000", "0.1000"]
+    compare.main([str(tmp_path)])
+    assert table(capsys.readouterr().out, "arm")["optimizer.lr=0.1"][:2] == ["0.1000 ± 0.0000", "0.1000"]
+    with pytest.raises(UserError, match=r"runs of no study\n  Compare them: seqtrain compare"):
+        main([str(tmp_path)])
 
 
-def test_runs_that_translate_are_shown_by_length_without_their_intervals(tmp_path: Path) -> None:
+def test_groups_whose_labels_would_be_long_are_called_by_their_model(tmp_path: Path) -> None:
+    for number_ in range(2):
+        asked = [f"model.dropout=0.{number_}{'1' * 60}", "data=parity"]
+        write_run(tmp_path / str(number_), overrides=asked, choices={"model": "gru"})
+    assert [arm.label for arm in arms(collect([str(tmp_path)]))] == ["gru", "gru (1)"]
+
+
+def test_a_study_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"adding has no runs in multirun/adding\n  Make them: .* study=adding"):
+        main(["adding"])
+    chosen = {"study": "adding"}
+    write_run(tmp_path / "multirun" / "adding" / "rnn-1", study={**STUDY, "arm": "rnn"}, choices=chosen, results={})
+    main(["adding", "out=docs"])
+    assert "python -m seqtrain report multirun/adding\n" in (tmp_path / "docs" / "report.md").read_text()
+
+
+def test_runs_that_translate_are_shown_by_length_without_their_intervals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     results = {"test/bleu": 31.2, "test/bleu_mean": 31.1, "test/bleu_ci": 0.9, "test/nll": 2.0}
     place = write_run(tmp_path / "runs" / "0", results=results, choices={"model": "gru"})
     rows = [{"low": 1, "high": 9, "count": 5, "bleu": 40.0}, {"low": 10, "high": 19, "count": 5, "bleu": 20.0}]
     (place / "buckets.json").write_text(json.dumps({"length": rows}))
-    main([str(tmp_path / "runs")])
-    text = (tmp_path / "runs" / "report.md").read_text()
+    compare.main([str(tmp_path / "runs")])
+    text = capsys.readouterr().out
     assert table(text, "arm")["arm"][:3] == ["test/bleu", "best", "test/nll"]
     assert table(text, "bleu by length")["gru"] == ["40", "20"]
-    assert (tmp_path / "runs" / "length.png").is_file()
 
 
 def test_parts_are_shown_by_themselves_and_their_mean_is_the_result(tmp_path: Path) -> None:
@@ -223,7 +244,7 @@ def test_a_metric_can_be_asked_for(sweep: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "report needs a path"),
+        ([], "report needs a study"),
         (["nowhere"], "no run at nowhere: there is no such directory"),
         (["empty"], "empty is neither the directory of a run nor of a multirun"),
         (["several"], "There are multiruns in it: sweep"),
