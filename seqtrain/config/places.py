@@ -18,12 +18,15 @@ def conf_directory() -> Path:
 
 
 def options(group: str) -> dict[str, str]:
-    """The options of a group, by name, each with the first comment line of its file."""
+    """The options of a group and of its folders, by name, each with the first comment line of its file."""
     found = {}
-    for file in sorted((conf_directory() / group).glob("*.yaml")):
+    folder = conf_directory() / group
+    for file in sorted(folder.rglob("*.yaml")):
+        if file.parent.name == "common":  # what options are made of
+            continue
         comments = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
         described = [line.lstrip("# ").strip() for line in comments if "@package" not in line]
-        found[file.stem] = described[0] if described else ""
+        found[str(file.relative_to(folder).with_suffix(""))] = described[0] if described else ""
     return found
 
 

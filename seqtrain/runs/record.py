@@ -189,6 +189,9 @@ class Run:
         Raises:
             UserError: it is not valid.
         """
+        recorded = self.manifest.get("config") if self.exists(self.directory) else None
+        if isinstance(recorded, dict):
+            return OmegaConf.create(recorded)
         try:
             config = OmegaConf.load(self.config_path)
             OmegaConf.resolve(config)
