@@ -143,7 +143,7 @@ LAUNCH = """
     from seqtrain.config.launch import launch
     from seqtrain.errors import UserError
 
-    def run(cfg):
+    def run(cfg, settings):
         place = Path(os.environ["SEQTRAIN_RUN_DIR"])
         print("ran", place.name, cfg.seed, cfg.model.hidden, sorted(os.listdir(place)), sys.argv[1:])
         if cfg.seed == 8:

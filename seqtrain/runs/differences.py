@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +15,14 @@ from seqtrain.runs.records import Arm, RunRecord
 KINDS = ("data", "tokenizer", "reference", "signature")
 """What has to be the same for results to stand beside each other."""
 
+EVALUATED = "evaluated"
+"""What evaluations have to have in common: the data that they are of, of which that of the training says nothing."""
+
 SILENT = ("seed", "study", "arm", "group", "tags", "resume", "logger")
 """How the keys of a configuration begin that make no difference to what is compared."""
+
+REPEATED = re.compile(r"callbacks\.\w+\.decoding\b")
+"""What callbacks are given of a group of its own."""
 
 Differences = dict[str, dict[str, list[str]]]
 """Key of the configuration to the values that each group's runs have there, by the group's label."""
@@ -30,7 +37,11 @@ def differences(arms: Sequence[Arm]) -> Differences:
         for key, value in values.items():
             found.setdefault(key, set()).add(value)
     present = {key: sum(key in values for values in runs) for key in found}
-    keys = [key for key, values in found.items() if len(values) > 1 or present[key] < len(runs)]
+    keys = [
+        key
+        for key, values in found.items()
+        if len(values) > 1 or (present[key] < len(runs) and values != {"null"})  # null is what is not set
+    ]
     return {
         key: {
             label: list(dict.fromkeys(values.get(key, "–") for values in ours))  # a class knows other keys than another
@@ -53,7 +64,7 @@ def require_comparable(arms: Sequence[Arm], study: Study, split: str, allowed: S
         UserError: something differs that may not.
     """
     found = dict.fromkeys(KINDS, "")
-    for kind in KINDS:
+    for kind in (*KINDS, EVALUATED):
         by_part: dict[Any, dict[str, list[str]]] = {}
         for arm in arms:
             for record in arm.records:
@@ -62,10 +73,9 @@ def require_comparable(arms: Sequence[Arm], study: Study, split: str, allowed: S
                     by_part.setdefault(part, {}).setdefault(mark, []).append(arm.label)
         different = [marks for marks in by_part.values() if len(marks) > 1]
         if different:
-            found[kind] = "; ".join(
-                f"{mark if kind == 'signature' else mark[:12]} of {_some(labels)}"
-                for mark, labels in different[0].items()
-            )
+            length = None if kind == "signature" else 12  # of hashes
+            told = "; ".join(f"{mark[:length]} of {_some(labels)}" for mark, labels in different[0].items())
+            found["data" if kind == EVALUATED else kind] = told
     notes = [f"different {kind}: {what}" for kind, what in found.items() if what]
     refused = [kind for kind, what in found.items() if what and kind not in allowed]
     if refused:
@@ -79,8 +89,12 @@ def require_comparable(arms: Sequence[Arm], study: Study, split: str, allowed: S
 
 def _values(record: RunRecord) -> dict[str, str]:
     """What was chosen and what was set, as text; a class is told by the option that was chosen."""
-    values = flattened(record.config).items()
-    own = {key: _text(value) for key, value in values if not key.startswith(SILENT) and not key.endswith(TARGET)}
+    values = flattened(record.config)
+    own = {
+        key: _text(value)
+        for key, value in values.items()
+        if not key.startswith(SILENT) and not key.endswith(TARGET) and not REPEATED.match(key)
+    }
     return {**{group: option for group, option in record.choices.items() if not group.startswith(SILENT)}, **own}
 
 
@@ -90,8 +104,8 @@ def _text(value: Any) -> str:
 
 def _mark(record: RunRecord, kind: str, split: str) -> str:
     """What runs have to have in common; empty where a run does not say it."""
-    if kind == "data":
-        return str((record.manifest.get("data") or {}).get("fingerprint") or "")
+    if kind in ("data", EVALUATED):
+        return str((record.manifest.get(kind) or {}).get("fingerprint") or "")
     if kind == "tokenizer":
         return str(record.manifest.get("tokenizer_hash") or "")
     if kind == "reference":

@@ -81,7 +81,7 @@ def read_evaluation(place: Path) -> RunRecord:
         found: dict[str, Any] = {"metrics": results}
     else:
         found = _evaluation(place / "results.json")
-    own: dict[str, Any] = {name: found[name] for name in ("data", "signatures") if name in found}
+    own = {"evaluated": found.get("data"), "signatures": found.get("signatures")}
     asked = [*record.manifest.get("overrides", []), f"evaluation={place.name}"]
     return RunRecord(
         place=str(place),

@@ -39,12 +39,14 @@ def markdown(comparison: "Comparison", *, commands: Sequence[str], figures: Sequ
 
 
 def number(value: float) -> str:
-    """A number in as many digits as say something: 0.9841, 3.2e-05, 1234."""
+    """A number in as many digits as say something: 0.9841, 41.86, 3.2e-05, 1,234."""
     if not math.isfinite(value):
         return str(value)
     size = abs(value)
     if 0.01 <= size < 10 or value == 0:
         return f"{value:.4f}"
+    if 10 <= size < 1000:
+        return f"{value:.2f}"
     return f"{value:,.0f}" if 1000 <= size < 1e6 else f"{value:.3g}"
 
 
@@ -52,7 +54,10 @@ def _with_spread(values: Sequence[float]) -> str:
     if not values:
         return ""
     mean, deviation = spread(values)
-    return f"{number(mean)} ± {number(deviation)}" if len(values) > 1 else number(mean)
+    if len(values) == 1:
+        return number(mean)
+    short = 10 <= abs(mean) < 1000 and 0.005 <= deviation < 10
+    return f"{number(mean)} ± {deviation:.2f}" if short else f"{number(mean)} ± {number(deviation)}"
 
 
 def _table(arms: Sequence[Arm], study: Study) -> str:
@@ -134,7 +139,7 @@ def _by(arms: Sequence[Arm], study: Study, attribute: str) -> str:
     buckets = sorted(found)
     head = [f"{study.each} by {attribute}", *(between(low, high) for low, high in buckets)]
     rows = [[arm.label, *(_with_spread(found[bucket].get(arm.label, [])) for bucket in buckets)] for arm in arms]
-    return grid(head, rows)
+    return grid(head, [row for row in rows if any(row[1:])])
 
 
 def between(low: int, high: int) -> str:
