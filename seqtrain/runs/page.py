@@ -1,2 +1,0 @@
-def page(comparison: object) -> str:
-    return ""
