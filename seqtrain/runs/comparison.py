@@ -13,7 +13,7 @@ from typing import Any
 from seqtrain.config.study import Study
 from seqtrain.runs import markdown, parts
 from seqtrain.runs.differences import Differences
-from seqtrain.runs.records import Arm, RunRecord, spread
+from seqtrain.runs.records import INTERVAL, Arm, RunRecord, spread
 from seqtrain.runs.significance import Significance
 
 POINTS = 300
@@ -128,7 +128,7 @@ def _run(record: RunRecord, group: str) -> dict[str, Any]:
         "seconds": record.seconds,
         "per_second": record.pace[1] if record.pace else None,
         "started": record.manifest.get("started"),
-        "results": record.results,
+        "results": {name: value for name, value in record.results.items() if not name.endswith(INTERVAL)},
     }
 
 

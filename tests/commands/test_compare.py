@@ -234,7 +234,7 @@ def test_evaluations_are_compared_as_runs_are(systems: None, capsys: pytest.Capt
     (place / "results.json").write_text(json.dumps(found))
     main(["a", str(place), "test=none", "allow=signature"])
     rows = {row[0]: row[1] for row in cells(capsys.readouterr().out)}
-    assert (rows["gru"], rows["evaluation=greedy"]) == ("80", "12")
+    assert (rows["gru"], rows["evaluation=greedy"]) == ("80.00", "12.00")
     assert rows["decoding.beam"] == "–"
 
 

@@ -178,7 +178,7 @@ def test_runs_that_translate_are_shown_by_length_without_their_intervals(
     compare.main([str(tmp_path / "runs")])
     text = capsys.readouterr().out
     assert table(text, "arm")["arm"][:3] == ["test/bleu", "best", "test/nll"]
-    assert table(text, "bleu by length")["gru"] == ["40", "20"]
+    assert table(text, "bleu by length")["gru"] == ["40.00", "20.00"]
 
 
 def test_parts_are_shown_by_themselves_and_their_mean_is_the_result(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_numbers_say_what_they_can() -> None:
         "3.21e-05",
         "0.0000",
         "1,234",
-        "45.7",
+        "45.68",
         "inf",
     ]
 

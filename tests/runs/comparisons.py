@@ -19,13 +19,14 @@ def translation() -> dict[str, Any]:
     """Five translators with three seeds each, of which one run failed and one diverged at first."""
     numbers = random.Random(1)
     runs = [_run(label, seed, numbers) for label in BLEU for seed in (1, 2, 3)]
-    runs[-1] |= {"status": "failed", "results": {}, "seconds": None, "tokens_per_second": None}
+    runs[-1] |= {"status": "failed", "results": {}, "seconds": None, "per_second": None}
     return {
         "title": "Translators on Multi30k, German to English",
         "made": "2026-11-23T03:00:00+00:00",
         "command": "python -m seqtrain compare 'multirun/multi30k/*' by=model metric=test/bleu",
         "by": ["model"],
         "goal": "max",
+        "unit": "tokens",
         "metrics": ["test/bleu", "test/nll"],
         "groups": [_group(label, [run for run in runs if run["group"] == label]) for label in BLEU],
         "runs": runs,
@@ -87,7 +88,14 @@ def nothing() -> dict[str, Any]:
     lists: dict[str, Any] = {
         name: [] for name in ("by", "metrics", "groups", "runs", "curves", "buckets", "parts", "notes")
     }
-    texts = {"title": "Nothing", "made": "2026-11-23T03:00:00+00:00", "command": "", "goal": "min", "made_with": ""}
+    texts = {
+        "title": "Nothing",
+        "made": "2026-11-23T03:00:00+00:00",
+        "command": "",
+        "goal": "min",
+        "unit": "",
+        "made_with": "",
+    }
     return {**lists, **texts, "baselines": {}, "significance": None}
 
 
@@ -101,7 +109,7 @@ def _run(label: str, seed: int, numbers: random.Random) -> dict[str, Any]:
         "seed": seed,
         "parameters": PARAMETERS[label],
         "seconds": round(numbers.uniform(900, 5000), 1),
-        "tokens_per_second": round(numbers.uniform(2000, 9000), 1),
+        "per_second": round(numbers.uniform(2000, 9000), 1),
         "started": f"2026-11-{numbers.randint(10, 22)}T{numbers.randint(0, 23):02}:12:40+00:00",
         "results": {"test/bleu": round(bleu, 2), "test/nll": round(3.1 - bleu / 25, 4)},
     }
@@ -121,7 +129,7 @@ def _group(label: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "complete": len(done),
         "runs": len(runs),
         "parameters": [PARAMETERS[label]],
-        "tokens_per_second": math.fsum(run["tokens_per_second"] for run in done) / len(done),
+        "per_second": math.fsum(run["per_second"] for run in done) / len(done),
         "seconds": math.fsum(run["seconds"] for run in done) / len(done),
         "results": results,
         "differs": {

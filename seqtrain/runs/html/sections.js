@@ -11,7 +11,7 @@ function bestGroups({ groups, metrics, goal }) {
 }
 
 function groupsSection(comparison, looks) {
-  const { groups, metrics, baselines, notes } = comparison;
+  const { groups, metrics, unit, baselines, notes } = comparison;
   if (groups.length === 0) return null;
   const [primary, ...others] = metrics;
   const best = bestGroups(comparison);
@@ -26,7 +26,7 @@ function groupsSection(comparison, looks) {
     ...others.map((metric) => meanColumn(groups, metric)),
     { head: "seeds", key: ({ complete }) => complete, cell: seedsCell },
     { head: "parameters", key: ({ parameters: [first] }) => first ?? null, cell: (row) => formatSizes(row.parameters) },
-    ...costColumns(),
+    ...costColumns(unit),
   ];
   const decimals = decimalsOfMeans(groups, primary, levels);
   const foot = Object.entries(baselines).map(([name, level]) => [
@@ -70,11 +70,12 @@ function seedsCell({ seeds, complete, runs }) {
   return element("span", title, complete === runs ? String(complete) : `${complete} of ${runs}`);
 }
 
-function costColumns() {
-  const speed = (row) => toNumber(row.tokens_per_second);
+// No unit where some runs count tokens and others examples, or none was logged: such numbers are not shown.
+function costColumns(unit) {
+  const speed = (row) => toNumber(row.per_second);
   const seconds = (row) => toNumber(row.seconds);
   return [
-    { head: "tokens/s", key: speed, cell: (row) => formatNumber(speed(row), 0) },
+    ...(unit ? [{ head: `${unit}/s`, key: speed, cell: (row) => formatNumber(speed(row), 0) }] : []),
     { head: "training", key: seconds, cell: (row) => formatSeconds(seconds(row)) },
   ];
 }
@@ -220,7 +221,7 @@ function significanceSection({ significance }) {
   ]);
 }
 
-function runsSection({ runs, metrics }) {
+function runsSection({ runs, metrics, unit }) {
   if (runs.length === 0) return null;
   const results = unique([...metrics, ...runs.flatMap((run) => Object.keys(run.results))]);
   const text = (name) => ({ head: name, key: (row) => row[name] });
@@ -233,7 +234,7 @@ function runsSection({ runs, metrics }) {
       return { head: metric, key, cell: (run) => formatNumber(key(run), decimals) };
     }),
     { head: "parameters", key: ({ parameters }) => parameters, cell: ({ parameters }) => formatNumber(parameters, 0) },
-    ...costColumns(),
+    ...costColumns(unit),
     { head: "started", key: ({ started }) => formatTime(started ?? "") },
     text("source"),
   ];
