@@ -26,6 +26,17 @@ def test_a_comparison_is_what_its_command_makes(
         assert made == (kept / name).read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("study", ["babi_10k", "babi_1k"])
+def test_means_over_tasks_are_those_of_the_reports(study: str) -> None:
+    report = (ROOT / "docs" / "results" / "studies" / study / "report.md").read_text(encoding="utf-8")
+    made = dict(re.findall(r"^\| (mean|above 5) \| (.*) \|$", report, re.MULTILINE)[:2])
+    table = TEXT.split(f"questions ([report](studies/{study}/report.md))", 1)[1].split("\n\n", 1)[0]
+    for line in table.splitlines()[2:]:
+        _, _, mean, failed, *_ = (cell.strip() for cell in line.split("|"))
+        assert mean in made["mean"].split(" | "), line
+        assert failed in made["above 5"].split(" | "), line
+
+
 @pytest.mark.parametrize("pair", ["de-en", "en-de"])
 def test_scores_of_translators_are_those_of_the_comparisons(pair: str) -> None:
     page = (ROOT / "docs" / "results" / "multi30k" / pair / "comparison.md").read_text(encoding="utf-8")

@@ -225,6 +225,13 @@ def test_parts_are_shown_by_themselves_and_their_mean_is_the_result(tmp_path: Pa
         "above 5": ["1", "", "2", "1", "2", "1"],
     }
     assert table(text, "test/supported by task, %")["mean"] == ["80.0"]
+    compare.main([str(tmp_path), f"out={tmp_path / 'out'}"])
+    first, second = json.loads((tmp_path / "out" / "comparison.json").read_text())["parts"]
+    assert (first["name"], first["parts"], first["limit"], second["metric"]) == ("task", [1, 2], 5.0, "test/supported")
+    columns = {column["label"]: (column["values"], column["mean"], column["failed"]) for column in first["columns"]}
+    assert columns["one"] == ([2.0, 6.0], 4.0, 1)
+    assert columns["half"] == ([1.0, None], None, None)
+    assert columns["paper"] == ([1.0, 50.0], 25.5, 1)
     notes = [line for line in text.splitlines() if line.startswith("- ")]
     assert notes == [
         "- half, seed 1: nothing for task 2; not in the means",
