@@ -86,7 +86,7 @@ def plain(comparison: Comparison, *, command: str, by: Sequence[str]) -> dict[st
         "parts": [_parts(arms, study, metric) for metric in study.metrics if study.parts],
         "significance": _significance(comparison.significance),
         "notes": [*comparison.notes, *markdown.notes(arms, study)],
-        "made_with": markdown.made_with(comparison.records),
+        "made_with": markdown.made_with(comparison.records).removeprefix("Made with "),
     }
     made: dict[str, Any] = _finite(found)
     return made
