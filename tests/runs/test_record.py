@@ -1,15 +1,17 @@
 """A run's directory."""
 
+import hashlib
 import json
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
 from seqtrain.errors import UserError
-from seqtrain.runs.environment import environment, git_state
+from seqtrain.runs.environment import changes, environment, git_state
 from seqtrain.runs.record import Run
 
 CONFIG = OmegaConf.create({"model": {"hidden": 8, "twice": "${model.hidden}"}, "seed": 1})
@@ -31,12 +33,38 @@ def test_begins_as_running_with_its_environment(run: Run) -> None:
     assert run.config.model.twice == 8
 
 
+def test_the_record_is_enough_to_do_it_again(run: Run) -> None:
+    manifest = run.manifest
+    assert manifest["record"] == 2
+    assert manifest["config"] == {"model": {"hidden": 8, "twice": 8}, "seed": 1}
+    # Every package that seqtrain stands on, those that only others ask for included.
+    for name in ("torch", "hydra-core", "sympy", "aiohttp", "pyyaml"):
+        assert manifest["versions"][name] == metadata.version(name)
+    assert not {"pytest", "ruff"} & manifest["versions"].keys()
+    pins = Path(__file__).parents[2] / "constraints.txt"
+    assert manifest["lock"] == hashlib.sha256(pins.read_bytes()).hexdigest()
+
+
+def test_a_record_of_the_first_version_is_read_and_one_of_a_later_is_refused(run: Run) -> None:
+    old = {"status": "finished", "versions": {"torch": "2.0"}, "results": {"test/nll": 1.0}}
+    run.manifest_path.write_text(json.dumps(old))
+    nothing = dict.fromkeys(("config", "lock", "numerics", "parent"))
+    assert run.manifest == {**old, **nothing, "record": 2}
+    assert run.config.model.twice == 8  # of the file
+    run.manifest_path.write_text(json.dumps({**old, "record": 3}))
+    with pytest.raises(UserError, match="is of version 3 of the record, and this seqtrain reads up to 2"):
+        _ = run.manifest
+    run.manifest_path.write_text("[]")
+    with pytest.raises(UserError, match="holds no JSON object"):
+        _ = run.manifest
+
+
 def test_configuration_that_hydra_wrote_is_left(tmp_path: Path) -> None:
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "config.yaml").write_text("seed: 7\n")
     (tmp_path / ".hydra" / "overrides.yaml").write_text("- seed=7\n")
     made = Run.create(tmp_path, CONFIG, overrides=["ignored=1"])
-    assert made.config.seed == 7
+    assert made.config_path.read_text() == "seed: 7\n"
     assert made.manifest["overrides"] == ["seed=7"]
 
 
@@ -117,10 +145,20 @@ def test_git_state(tmp_path: Path) -> None:
     assert state is not None
     assert len(state["commit"]) == 40
     assert state["dirty"] is False
+    assert changes(code) == ""
     code.write_text("a = 2\n")
     assert git_state(code) == {**state, "dirty": True}
     other.write_text("b = 1\n")
+    (tmp_path / "data.bin").write_bytes(b"\0" * 99)
     assert git_state(other) is None
+    differing = changes(code)
+    # Applied to the commit it gives the same files again.
+    git("clone", ".", "again")
+    done = subprocess.run(["git", "apply"], cwd=tmp_path / "again", input=differing, text=True, check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "again" / "code.py").read_text() == "a = 2\n"
+    assert (tmp_path / "again" / "installed.py").read_text() == "b = 1\n"
+    assert not (tmp_path / "again" / "data.bin").exists()
 
 
 def test_environment_is_json() -> None:
