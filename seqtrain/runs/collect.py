@@ -8,7 +8,8 @@ from typing import Any
 from seqtrain.config.flat import flattened
 from seqtrain.config.names import did_you_mean
 from seqtrain.errors import UserError
-from seqtrain.runs import local
+from seqtrain.runs import local, wandb_offline, wandb_online
+from seqtrain.runs.files import text_of
 from seqtrain.runs.record import Run
 from seqtrain.runs.records import Arm, RunRecord
 
@@ -19,18 +20,35 @@ LONG = 60
 def collect(places: Sequence[str]) -> list[RunRecord]:
     """The runs that places lead to, each once, in the order in which they began.
 
+    Of a run that is found in its own directory and in W&B, too, the directory counts; of one that is found in W&B's
+    folders and on its server, the folders.
+
     Args:
-        places: directories of runs, of multiruns or of evaluations, or patterns of them, as `runs/*/2026*`.
+        places: directories of runs, of multiruns or of evaluations, or patterns of them, as `runs/*/2026*`; W&B's logs
+            (`run-ID.wandb`), its folders of them, or patterns of these; `wandb:ENTITY/PROJECT/ID`,
+            `wandb:ENTITY/PROJECT` and `wandb:ENTITY/PROJECT?FILTER` (see `seqtrain.runs.wandb_online`).
 
     Raises:
         UserError: a place is none of these, or the record of a run cannot be read.
     """
     found: dict[str, RunRecord] = {}
+    logs: dict[Path, Path] = {}
     for place in places:
-        for directory in _directories(place):
-            read = local.read if _is_run(directory) else local.read_evaluation
-            found.setdefault(str(directory.resolve()), read(directory))
-    return sorted(found.values(), key=lambda record: str(record.manifest.get("started", "~")))
+        if not place.startswith(wandb_online.PREFIX):
+            for path in _paths(place):
+                if path.is_dir():
+                    read = local.read if _is_run(path) else local.read_evaluation
+                    found.setdefault(str(path.resolve()), read(path))
+                else:
+                    logs.setdefault(path.resolve(), path)
+    tracked: dict[str, RunRecord] = wandb_offline.read(logs.values()) if logs else {}
+    for place in places:
+        if place.startswith(wandb_online.PREFIX):
+            tracked = {**wandb_online.read(place), **tracked}
+    here = {text_of(Path(directory, "wandb", "id")) for directory in found}
+    known = {identity.strip() for identity in here if identity is not None}
+    records = [*found.values(), *(record for identity, record in tracked.items() if identity not in known)]
+    return sorted(records, key=lambda record: str(record.manifest.get("started", "~")))
 
 
 def arms(records: Sequence[RunRecord]) -> list[Arm]:
@@ -83,24 +101,27 @@ def _is_run(place: Path) -> bool:
     return Run.exists(place) or (place / ".hydra" / "config.yaml").is_file()
 
 
-def _directories(place: str) -> list[Path]:
-    """The directories of the runs at a place."""
+def _paths(place: str) -> list[Path]:
+    """The directories of the runs at a place, or the logs of W&B."""
     path = Path(place)
     if not path.exists() and glob.has_magic(place):
-        matching = [Path(name) for name in sorted(glob.glob(place)) if Path(name).is_dir()]
-        if not (found := [run for match in matching for run in _inside(match)]):
+        if not (found := [run for name in sorted(glob.glob(place)) for run in _inside(Path(name))]):
             raise UserError(f"no run at {place}: the pattern matches none", "Give directories of runs or of multiruns.")
         return found
-    if not path.is_dir():
+    if not path.exists():
         raise UserError(f"no run at {place}: there is no such directory", "Give the directory of a run or a multirun.")
     if found := _inside(path):
         return found
     deeper = sorted({place.parent.parent.name for place in path.glob("*/*/manifest.json")})
     hint = f"There are multiruns in it: {', '.join(deeper)}." if deeper else "Give what training printed as `run`."
-    raise UserError(f"{path} is neither the directory of a run nor of a multirun", hint)
+    raise UserError(f"{path} is neither the directory of a run nor of a multirun, nor one of W&B's", hint)
 
 
 def _inside(path: Path) -> list[Path]:
+    """The run or the evaluation that a directory is, the runs of a multirun, or else W&B's logs at a path."""
     if _is_run(path) or local.is_evaluation(path):
         return [path]
-    return sorted(place for place in path.iterdir() if _is_run(place))
+    logs = wandb_offline.find(path)
+    if not path.is_dir() or any(log.parent == path for log in logs):  # whose `files` have a manifest, too
+        return logs
+    return sorted(place for place in path.iterdir() if _is_run(place)) or logs

@@ -72,6 +72,20 @@ def check_writable(path: Path) -> None:
         raise UserError(f"cannot write {path}", "Name a file, in a folder that can be written to.")
 
 
+def text_of(path: Path) -> str | None:
+    """The content of a file in UTF-8; None where there is none.
+
+    Raises:
+        UserError: it is there, but cannot be read.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {error}", "The run's record is damaged.") from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Replaces the content of `path` by `text`, in UTF-8, at once. Raises as `replacing`."""
     with replacing(path) as file:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from seqtrain.errors import UserError
+from seqtrain.runs.files import text_of
+from seqtrain.runs.nonfinite import unspelled
 from seqtrain.runs.record import Run
 from seqtrain.runs.records import RunRecord
 
@@ -23,7 +25,7 @@ class LocalSource:
 
     def lines(self, containing: str = "") -> list[dict[str, Any]]:
         """See `seqtrain.runs.records.Source`."""
-        return self.run.metrics(containing)
+        return [unspelled(line) for line in self.run.metrics(containing)]
 
     def text(self, name: str) -> str | None:
         """See `seqtrain.runs.records.Source`.
@@ -31,13 +33,7 @@ class LocalSource:
         Raises:
             UserError: the file is there, but cannot be read.
         """
-        path = self.folder / name
-        if not path.is_file():
-            return None
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"cannot read {path}: {error}", "The run's record is damaged.") from error
+        return text_of(self.folder / name)
 
 
 def read(directory: Path) -> RunRecord:

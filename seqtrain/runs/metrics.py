@@ -1,7 +1,6 @@
 """Metrics in the run's own directory, whatever other logger there is."""
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from seqtrain.runs.files import unwritable, write_text
+from seqtrain.runs.nonfinite import spelled
 
 
 class MetricsFile(Logger):
@@ -106,8 +106,4 @@ class MetricsFile(Logger):
 
 
 def _plain(value: Any) -> Any:
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    return value
+    return spelled(value.item() if hasattr(value, "item") else value)

@@ -1,16 +1,10 @@
 """Weights & Biases: online when it can be, offline when it cannot, and never a reason to stop a training."""
 
-import configparser
 import logging
-import netrc
 import os
 import secrets
-import socket
-import threading
-import urllib.parse
-import urllib.request
+import shutil
 from argparse import Namespace
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,11 +14,18 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from seqtrain.errors import UserError
 from seqtrain.runs.files import write_text
+from seqtrain.runs.nonfinite import spelled
 from seqtrain.runs.record import Run
+from seqtrain.runs.wandb_mode import choose_mode
+from seqtrain.runs.wandb_record import MANIFEST, REWOUND, STEP
 
 log = logging.getLogger(__name__)
 
-Mode = Literal["online", "offline", "disabled"]
+FILES = ("manifest.json", "changes*.diff", "buckets.json", "gradient_flow.json", "hypotheses/test*.txt")
+"""What of a run's directory W&B gets, so that the run can be compared from there."""
+
+FINISH_SECONDS = 600
+"""How long the end of a training waits for W&B to send what it has not sent yet; W&B itself knows no limit."""
 
 
 class WandB(WandbLogger):
@@ -70,7 +71,7 @@ class WandB(WandbLogger):
             # Lightning's `offline=True` would set WANDB_MODE for everything that follows in the process.
             mode=chosen,
             # What the terminal shows is in seqtrain.log; capturing it would copy the progress bar line by line.
-            settings=wandb.Settings(console="off", silent=True),
+            settings=wandb.Settings(console="off", silent=True, **_patience()),
         )
         self._wandb_init.pop("anonymous", None)  # W&B warns of it, though Lightning gives it no value
         self.mode = chosen
@@ -107,98 +108,61 @@ class WandB(WandbLogger):
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Sets W&B's config: the composed configuration and what the manifest says, as plain values."""
         values = vars(params) if isinstance(params, Namespace) else dict(params)
-        self.experiment.config.update(values, allow_val_change=True)
+        self.experiment.config.update(spelled(values), allow_val_change=True)
+
+    @rank_zero_only
+    def rewind(self, step: int) -> None:
+        """Logs where a resumed run goes on from, for readers to drop what was logged after that before.
+
+        Args:
+            step: optimizer steps that had been taken at the checkpoint.
+        """
+        self.experiment.log({REWOUND: step, STEP: step})
 
     @rank_zero_only
     def complete(self, record: Run) -> None:
-        """Gives W&B what the record says of a run that has ended: its manifest, and its results as the summary.
+        """Gives W&B what a run has left that has ended: its manifest, its results as the summary, and `FILES`.
 
-        Does nothing if the W&B run is not open.
+        Does nothing if the W&B run is not open. What goes wrong is only warned of.
         """
         if self._experiment is None:
             return
-        manifest = record.described()
-        self._experiment.config.update({"run": manifest}, allow_val_change=True)
-        self._experiment.summary.update({"status": manifest["status"], **(manifest.get("results") or {})})
+        try:
+            manifest = spelled(record.described())
+            self._experiment.config.update({MANIFEST: manifest}, allow_val_change=True)
+            self._experiment.summary.update({"status": manifest["status"], **(manifest.get("results") or {})})
+            if self.mode != "disabled":
+                self._save_files(self._experiment, record.directory)
+        except Exception as error:  # of W&B's own kinds, of pipes to its process, of the disk: the run has ended anyway
+            log.warning("W&B did not get all that the run has left: %s", error)
+
+    @staticmethod
+    def _save_files(experiment: Any, directory: Path) -> None:
+        """Copies them to W&B's folder, since links to them would break when the folder is moved."""
+        folder = Path(experiment.dir)
+        for path in (found for pattern in FILES for found in sorted(directory.glob(pattern))):
+            copy = folder / path.relative_to(directory)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+            experiment.save(str(copy), base_path=str(folder), policy="now", glob=False)
 
     @rank_zero_only
     def finish(self, *, exit_code: int = 0) -> None:
         """Ends the W&B run, and does nothing if it is not open. Anything but 0 shows it as failed."""
         experiment, self._experiment = self._experiment, None
-        if experiment is not None:
-            experiment.finish(exit_code=exit_code)
-
-
-def choose_mode(
-    mode: Literal["auto", "online", "offline", "disabled"],
-    *,
-    reachable: Callable[[str], bool] | None = None,
-) -> tuple[Mode, str]:
-    """Which mode to use, and why in a few words.
-
-    Args:
-        mode: what was asked for.
-        reachable: tells whether the host of a URL answers; by default a TCP connection is tried for two seconds.
-    """
-    if mode != "auto":
-        return mode, f"logger.mode={mode}"
-    asked = os.environ.get("WANDB_MODE", "").strip().lower()
-    if asked:
-        if asked in {"offline", "dryrun"}:
-            return "offline", f"WANDB_MODE={asked}"
-        return ("disabled" if asked == "disabled" else "online"), f"WANDB_MODE={asked}"
-    url = _base_url()
-    host = urllib.parse.urlsplit(url).hostname or url
-    if not _has_key(host):
-        return "offline", f"no key for {host}: see `wandb login`"
-    if not (reachable or answers)(url):
-        return "offline", f"{host} does not answer"
-    return "online", f"{host} answers"
-
-
-def answers(url: str, *, seconds: float = 2.0) -> bool:
-    """Whether the host of `url`, or the proxy that leads to it, takes a TCP connection within `seconds`."""
-    parts = urllib.parse.urlsplit(url)
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
-        parts = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    address = (parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443))
-    found = threading.Event()
-
-    def connect() -> None:
+        if experiment is None:
+            return
+        folder = Path(experiment.dir).parent
         try:
-            with socket.create_connection(address, timeout=seconds):
-                found.set()
-        except OSError:
-            pass
-
-    # In a thread, since looking a name up knows no time limit.
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return found.is_set()
+            experiment.finish(exit_code=exit_code)
+        except Exception as error:  # see `complete`
+            log.warning("W&B did not get all of the run (%s). Send it later with: wandb sync %s", error, folder)
 
 
-def _base_url() -> str:
-    if os.environ.get("WANDB_BASE_URL"):
-        return os.environ["WANDB_BASE_URL"]
-    folder = os.environ.get("WANDB_CONFIG_DIR") or os.path.join(os.path.expanduser("~"), ".config", "wandb")
-    settings = configparser.ConfigParser(interpolation=None)
-    try:
-        settings.read(os.path.join(folder, "settings"))
-    except (configparser.Error, OSError, UnicodeDecodeError):
-        return "https://api.wandb.ai"
-    return settings.get("default", "base_url", fallback="https://api.wandb.ai")
-
-
-def _has_key(host: str) -> bool:
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    path = os.environ.get("NETRC") or os.path.join(os.path.expanduser("~"), ".netrc")
-    try:
-        return netrc.netrc(path).authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
+def _patience() -> dict[str, Any]:
+    """Settings: whoever set a limit for W&B knows better."""
+    limit = {} if "WANDB_FINISH_TIMEOUT" in os.environ else {"finish_timeout": FINISH_SECONDS}
+    return {"finish_timeout_raises": True, **limit}
 
 
 def _is_first() -> bool:

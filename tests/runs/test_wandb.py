@@ -15,7 +15,9 @@ import pytest
 import wandb
 
 from seqtrain.callbacks.bleu import BLEU
-from seqtrain.runs.wandb import WandB, answers, choose_mode
+from seqtrain.runs.record import Run
+from seqtrain.runs.wandb import WandB
+from seqtrain.runs.wandb_mode import answers, choose_mode
 from tests.tiny import Numbers, Regression, Texts, Translator, trainer
 
 
@@ -132,6 +134,23 @@ def test_a_crash_is_a_failed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     logger.finish()  # closed already
     assert codes == [1]
     assert wandb.run is None
+
+
+def test_what_goes_wrong_at_the_end_is_only_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def late(*_: object, **__: object) -> None:
+        raise TimeoutError("Timed out finishing run.")
+
+    logger = WandB(directory=str(tmp_path), mode="offline")
+    experiment = logger.experiment
+    logger.complete(Run(tmp_path))  # which has no manifest
+    assert "W&B did not get all that the run has left" in caplog.text
+    with monkeypatch.context() as patched:
+        patched.setattr(type(experiment), "finish", late)
+        logger.finish()
+    assert f"(Timed out finishing run.). Send it later with: wandb sync {tmp_path}/wandb/offline-run-" in caplog.text
+    experiment.finish()
 
 
 def test_two_jobs_in_one_process_are_two_runs(tmp_path: Path) -> None:
