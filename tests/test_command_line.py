@@ -146,6 +146,8 @@ LAUNCH = """
     def run(cfg, settings):
         place = Path(os.environ["SEQTRAIN_RUN_DIR"])
         print("ran", place.name, cfg.seed, cfg.model.hidden, sorted(os.listdir(place)), sys.argv[1:])
+        # What Lightning sets for a job's processes is gone when the next job begins.
+        assert os.environ.setdefault("MASTER_PORT", place.name) == place.name
         if cfg.seed == 8:
             raise UserError("seed 8 brings bad luck", "take another", code=1)
         if cfg.seed == 9:

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "data" / "README.md"])
-OURS = ("seqtrain", "conf", "docs", "tests", "benchmarks", ".ci")
+OURS = ("seqtrain", "hydra_plugins", "conf", "docs", "tests", "benchmarks", ".ci")
 OPTIONS = sorted(file for group in ("model", "data", "callbacks") for file in (ROOT / "conf" / group).glob("*.yaml"))
 MACHINE = re.compile(r"(?<![\w.~$}])/(?:home|root|work|tmp|Users|scratch)/\w")
 

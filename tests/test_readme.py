@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from seqtrain.data.captions import generate
+from tests.end_to_end import warm
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,7 +33,10 @@ SMALL = {
     "sacrebleu RUN/hypotheses/test.reference.txt -i RUN/hypotheses/test.txt": "",
     "python -m seqtrain resume=RUN trainer.max_epochs=30": "trainer.max_epochs=2",
     "python -m seqtrain -m seed=1,2,3 group=seeds": f"{PAIRS} {TINY} logger=none",
-    "python -m seqtrain compare RUN RUN2": "",
+    "python -m seqtrain compare RUN RUN2 out=comparison": "",
+    "python -m seqtrain reproduce RUN": "",
+    "python -m seqtrain study=lecture/recurrent": f"{PAIRS} model=rnn seed=1 trainer.max_epochs=1",
+    "python -m seqtrain report lecture/recurrent": "",
     "python -m seqtrain data=brackets model.reset=after optimizer.lr=5e-4": f"{PAIRS} {TINY} logger=none",
     "python -m seqtrain model=memn2n data=babi_sim hydra.run.dir=STORIES": f"{PAIRS} {STORIES} logger=none",
     r'printf "Ada ran to the attic.\nWhere is Ada?\n" | python -m seqtrain answer run=STORIES': "",
@@ -51,6 +55,7 @@ OUTSIDE = ("pip install .", "wandb login", "wandb sync RUN/wandb/offline-run-*")
 
 FIRST = next(iter(SMALL))
 SWEEP = "python -m seqtrain -m seed=1,2,3 group=seeds"
+STUDY = "python -m seqtrain study=lecture/recurrent"
 TELL = "python -m seqtrain model=memn2n data=babi_sim hydra.run.dir=STORIES"
 
 
@@ -85,6 +90,8 @@ class Place:
         """Runs a line of the README and what `SMALL` puts behind it."""
         line = f"{command} {SMALL.get(command, '')}"
         # What a command reads may have been made by a test in another process.
+        if "report" in line and not (self.work / "multirun" / "lecture").exists():
+            self(STUDY)
         if "run=STORIES" in line and not (self.work / "STORIES").exists():
             self(TELL)
         if "RUN2" in line:
@@ -94,11 +101,15 @@ class Place:
         line = line.replace("RUN", self.run.name).replace("PATH", shlex.quote(str(self.data)))
         line = re.sub(r"\bpython -m", f"{shlex.quote(sys.executable)} -m", line)
         line = re.sub(r"^sacrebleu", f"{shlex.quote(sys.executable)} -m sacrebleu", line)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
+        if command.startswith("python -m seqtrain ") and "|" not in line:
+            words = shlex.split(line)[3:]
+            return warm.run(words, self.work, environment, b"")
         return subprocess.run(
             line,
             shell=True,
             cwd=self.work,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"},
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -142,8 +153,8 @@ def test_commands_run(place: Place, command: str) -> None:
     elif " evaluate " in command:
         assert json.loads(done.stdout)["decoding"]["beam"] == 5
     elif " compare " in command:
-        assert "multirun/" in done.stdout
         assert "BLEU" in done.stdout
+        assert "written: comparison/comparison.md" in done.stdout
     elif " resume=" in command:
         manifest = json.loads((place.run / "manifest.json").read_text())
         assert manifest["status"] == "finished"

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from functools import cache
 from pathlib import Path
 from textwrap import dedent
@@ -10,10 +11,12 @@ from textwrap import dedent
 import pytest
 
 from seqtrain.config.allow import build
-from seqtrain.config.compose import Composed, compose_job, jobs
-from seqtrain.config.launch import check_job
+from seqtrain.config.compose import Composed, compose, compose_job, jobs
+from seqtrain.config.job import check_job
+from seqtrain.config.launch import Request, prepare
 from seqtrain.config.places import options
 from seqtrain.config.study import Study, problems
+from seqtrain.runs.record import Run
 
 ROOT = Path(__file__).parents[1]
 STUDIES = sorted(options("study"))
@@ -120,3 +123,13 @@ def test_a_failed_run_does_not_end_a_study_and_finished_ones_are_left_alone(tmp_
     refused = "lstm-2 holds a run that was finished with another configuration: model.hidden was 16 and is 7"
     assert refused in lines[6]
     assert "hydra.sweep.dir=PATH" in lines[7]
+
+
+def test_one_run_of_a_study_can_be_gone_on_with_by_itself(tmp_path: Path) -> None:
+    Run.create(tmp_path, compose([]), overrides=["study=anbn", "arm=lstm", "seed=1"])
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    flags = Namespace(multirun=False, config_path=None, config_dir=None, config_name=None)
+    overrides = prepare(Request(flags, [f"resume={tmp_path}"]))
+    assert overrides[:3] == ["study=anbn", "arm=lstm", "seed=1"]
+    assert overrides[-2:] == ["hydra.mode=RUN", f"hydra.run.dir='{tmp_path}'"]

@@ -111,6 +111,10 @@ class Texts(pl.LightningDataModule):
         self.ids = [torch.randint(0, 11, (6,), generator=generator).tolist() for _ in range(count)]
         self.texts = [self.target_tokenizer.decode(ids) for ids in self.ids]
 
+    @property
+    def description(self) -> dict[str, Any]:
+        return {"sizes": {"test": len(self.texts)}}
+
     def sources(self, split: str) -> list[str]:
         return [f"Quelle {i}\u2028 ¡sí! " for i in range(len(self.texts))]
 

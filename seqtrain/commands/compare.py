@@ -18,6 +18,7 @@
 Means and standard deviations are over seeds. Nothing is trained, translated or measured again.
 """
 
+import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,13 +30,13 @@ from seqtrain.errors import UserError
 from seqtrain.runs.collect import arms, collect, grouped
 from seqtrain.runs.comparison import Comparison, plain, spreadsheet
 from seqtrain.runs.differences import KINDS, differences, require_comparable
-from seqtrain.runs.files import write_json, write_text
+from seqtrain.runs.files import write_text
 from seqtrain.runs.markdown import markdown
 from seqtrain.runs.page import page
 from seqtrain.runs.records import Arm
 from seqtrain.runs.shown import shown
-from seqtrain.runs.significance import Significance, Test, significance
-from seqtrain.runs.texts import read_texts
+from seqtrain.runs.significance import Significance, Test, TooManyError, significance
+from seqtrain.runs.texts import DifferentTextsError, read_texts
 
 KEYS = ("by", "metric", "out", "allow", "test", "split")
 TESTS = (*get_args(Test), "none")
@@ -63,7 +64,8 @@ def main(argv: list[str]) -> int:
     study = shown(records, request.metrics)
     found = grouped(records, request.by) if request.by else arms(records)
     notes = require_comparable(found, study, request.split, request.allow)
-    comparison = Comparison(found, study, differences(found), _tested(found, request), notes)
+    tested = _tested(found, request, notes)
+    comparison = Comparison(found, study, differences(found), tested, notes)
     command = f"python -m seqtrain compare {shlex.join(argv)}"
     text = markdown(comparison, commands=[command])
     print(text, end="")
@@ -72,10 +74,22 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _tested(found: Sequence[Arm], request: Request) -> Significance | None:
+def _tested(found: Sequence[Arm], request: Request, notes: list[str]) -> Significance | None:
+    """The test, if there is something to test; without being asked for it is left out where it cannot be made."""
     if request.test == "none":
         return None
-    tested = significance(found, cast(Test, request.test), request.split)
+    try:
+        tested = significance(found, cast(Test, request.test), request.split)
+    except TooManyError as error:
+        if request.test_needed:
+            raise
+        notes.append(f"not tested: {str(error).partition(chr(10))[0]}")
+        return None
+    except DifferentTextsError as error:
+        if "reference" not in request.allow:
+            raise
+        notes.append(f"not tested: {str(error).partition(chr(10))[0]}")
+        return None
     if tested is None and request.test_needed:
         for arm in found:
             read_texts(arm.records[0], arm.label, request.split)  # which says what is missing
@@ -87,7 +101,7 @@ def _write(out: Path, comparison: Comparison, text: str, command: str, by: Seque
     values = plain(comparison, command=command, by=by)
     write_text(out / "comparison.md", text)
     write_text(out / "runs.csv", spreadsheet(comparison))
-    write_json(out / "comparison.json", values)
+    write_text(out / "comparison.json", json.dumps(values, ensure_ascii=False) + "\n")
     write_text(out / "comparison.html", page(values))
     names = ("comparison.md", "comparison.html", "comparison.json", "runs.csv")
     print(f"written: {', '.join(str(out / name) for name in names)}")
@@ -107,8 +121,8 @@ def _request(argv: Sequence[str]) -> Request:
     allow = _listed(values["allow"])
     for key, known, asked in (
         ("allow", KINDS, allow),
-        ("test", TESTS, _listed(values["test"])),
-        ("split", SPLITS, _listed(values["split"])),
+        ("test", TESTS, [values["test"]] if values["test"] else []),
+        ("split", SPLITS, [values["split"]] if values["split"] else []),
     ):
         if unknown := [name for name in asked if name not in known]:
             raise UserError(f"{key}={unknown[0]}: must be {', '.join(known[:-1])} or {known[-1]}")

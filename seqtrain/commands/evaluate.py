@@ -88,7 +88,7 @@ def evaluate(chosen: Chosen, decoding: "Decoding", stage: str) -> dict[str, Any]
         "step": loaded.step,
         **({"ensemble": [[str(shown(file)), step] for file, step in loaded.others]} if loaded.others else {}),
         "split": stage,
-        "data": {"fingerprint": loaded.data.fingerprint, "sizes": loaded.data.sizes},
+        "data": loaded.data.description,
         "metrics": {key: round(value, 4) for key, value in sorted(found.items()) if "_by_" not in key},
     }
     if callbacks[BLEU].signatures:

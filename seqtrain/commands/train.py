@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from pytorch_lightning.utilities import rank_zero_only
 from seqtrain.commands.summary import beginning, ending
 from seqtrain.commands.testing import signatures, test_averaged, test_best
 from seqtrain.config.allow import build, build_all, to_plain
+from seqtrain.config.arguments import command_line
+from seqtrain.config.criterion import criterion
 from seqtrain.config.directories import AUTO, find_resumed
 from seqtrain.decoding.positions import check_data
 from seqtrain.errors import InterruptionError, UserError
@@ -26,7 +29,7 @@ from seqtrain.runs.checkpoints import AtomicCheckpointIO
 from seqtrain.runs.metrics import MetricsFile
 from seqtrain.runs.record import Run
 from seqtrain.runs.wandb import WandB
-from seqtrain.tasks.base import Goal, Task
+from seqtrain.tasks.base import Task
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +41,7 @@ def run(
     overrides: list[str],
     choices: dict[str, Any],
     parent: dict[str, str] | None = None,
+    look_at: Callable[[Any], None] | None = None,
 ) -> dict[str, float]:
     """Trains what a checked configuration describes.
 
@@ -47,6 +51,7 @@ def run(
         overrides: what was asked for.
         choices: the option that was chosen of each group.
         parent: the run that it comes from, `run`, and what was done with it, `why`.
+        look_at: gets the data, opened, before anything is written, and raises if it will not do.
 
     Returns:
         The results: test metrics, and the best validation score.
@@ -60,6 +65,8 @@ def run(
         data.load(run_of(checkpoint).tokenizer)
     data.prepare_data()
     data.setup("fit")
+    if look_at is not None:
+        look_at(data)
     origin = {"choices": choices, "parent": parent or parent_of(checkpoint, directory)}
     record = begin(config, directory, data, resumed=checkpoint is not None, overrides=overrides, **origin)
     loggers: list[Any] = []
@@ -120,13 +127,13 @@ def begin(config: DictConfig, directory: Path, data: Any, *, resumed: bool, over
     if not _is_first():
         return record
     fields = {
-        "command": _command(),
+        "command": command_line(sys.argv[1:]),
         "seed": config.seed,
         "tags": list(config.tags),
         "group": config.group,
         **origin,
         "precision": config.trainer.get("precision"),
-        "data": {"fingerprint": data.fingerprint, "sizes": data.sizes},
+        "data": data.description,
         "tokenizer_hash": getattr(data, "tokenizer_hash", None),
     }
     if Run.exists(directory):
@@ -146,20 +153,10 @@ def build_loggers(config: DictConfig, directory: Path) -> list[Any]:
     return loggers + build_all(config.logger, "logger", **given)
 
 
-def criterion(config: DictConfig, task: Task) -> tuple[str, Goal]:
-    """The metric that checkpoints, early stopping and schedules go by: the task's, or, where nothing computes BLEU,
-    the negative log-likelihood.
-    """
-    targets = [node["_target_"] for node in (config.callbacks or {}).values() if node]
-    if task.monitor == "val/bleu" and not any(target.endswith(".BLEU") for target in targets):
-        return "val/nll", "min"
-    return task.monitor, task.goal
-
-
 def build_callbacks(config: DictConfig, directory: Path, task: Task) -> list[pl.Callback]:
     """The chosen callbacks; those that go by a metric go by `criterion` unless another was named."""
     callbacks = []
-    monitor, goal = criterion(config, task)
+    monitor, goal = criterion(config, task.monitor, task.goal)
     for node in to_plain(config.callbacks or {}).values():
         if node is None:
             continue
@@ -181,7 +178,7 @@ def fit_and_test(
     model.optimize_with(
         lambda parameters: build(config.optimizer, "optimizer", params=parameters),
         build(config.scheduler, "scheduler") if config.scheduler else None,
-        criterion=criterion(config, data.task),
+        criterion=criterion(config, data.task.monitor, data.task.goal),
     )
     callbacks = build_callbacks(config, record.directory, data.task)
     trainer: pl.Trainer = build(
@@ -196,9 +193,10 @@ def fit_and_test(
         enable_model_summary=False,
     )
     parameters = sum(p.numel() for p in model.parameters())
+    device = trainer.strategy.root_device
     if trainer.is_global_zero:
-        record.write_manifest(parameters=parameters, ranks=trainer.world_size, numerics=numerics(trainer))
-        beginning(config, model, data, record, device=str(trainer.strategy.root_device))
+        record.write_manifest(parameters=parameters, ranks=trainer.world_size, numerics=numerics(device.type))
+        beginning(config, model, data, record, device=str(device))
         for logger in loggers:
             logger.log_hyperparams({**to_plain(config), "run": record.described()})
     try:
@@ -209,10 +207,10 @@ def fit_and_test(
             record.write_manifest(signatures=found)
 
 
-def numerics(trainer: pl.Trainer) -> dict[str, Any]:
-    """What decides, besides versions and hardware, whether a training gives the same numbers again."""
+def numerics(device: str) -> dict[str, Any]:
+    """What decides, besides versions and hardware, whether a training on a kind of device gives the same numbers."""
     return {
-        "device": trainer.strategy.root_device.type,
+        "device": device,
         "threads": torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
@@ -231,7 +229,8 @@ def _results(
         results[f"best/{best.monitor}"] = float(best.best_model_score)
     results |= test_best(trainer, model, data)
     if trainer.is_global_zero:
-        record.write_manifest(results=results)  # which are there, whatever comes of the second test
+        # Which are there, whatever comes of the second test; that split is open by now.
+        record.write_manifest(results=results, data=data.description)
     results |= test_averaged(trainer, model, data, record)
     if trainer.is_global_zero:
         ending(results, record, data.task)
@@ -249,12 +248,6 @@ def _fit(trainer: pl.Trainer, model: SequenceModel, data: Any, record: Run, chec
             if trainer.is_global_zero:
                 before = record.manifest.get("training_seconds") or 0.0
                 record.write_manifest(training_seconds=round(before + time.monotonic() - begun, 1))
-
-
-def _command() -> str:
-    program = Path(sys.argv[0]).name
-    program = "python -m seqtrain" if program == "__main__.py" else shlex.quote(program)
-    return f"{program} {shlex.join(sys.argv[1:])}".strip()
 
 
 def _is_first() -> bool:

@@ -1,5 +1,7 @@
 """Splits a command's arguments into overrides (`key=value`) and options (`--name value`)."""
 
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,13 @@ def take(overrides: Sequence[str], key: str) -> tuple[str | None, list[str]]:
     values = [override.removeprefix(prefix) for override in overrides if override.startswith(prefix)]
     rest = [override for override in overrides if not override.startswith(prefix)]
     return (values[-1] if values else None), rest
+
+
+def command_line(words: Sequence[str]) -> str:
+    """What to type to run this program with other words: `python -m seqtrain ...`, or as it is called now."""
+    program = Path(sys.argv[0]).name
+    program = "python -m seqtrain" if program == "__main__.py" else shlex.quote(program)
+    return f"{program} {shlex.join(words)}".strip()
 
 
 def several(value: str) -> list[str]:

@@ -1,13 +1,12 @@
-"""Composes configurations with Hydra, and says in one message what is wrong with an override."""
+"""Composes configurations with Hydra."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import version
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_automatic_config_search_path
@@ -16,28 +15,17 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
-from omegaconf.errors import OmegaConfBaseException
 
 from seqtrain.config.allow import TOP_LEVEL
-from seqtrain.config.check import SETTINGS
-from seqtrain.config.names import did_you_mean, nearest
-from seqtrain.config.places import conf_directory, groups, options
+from seqtrain.config.friendly import friendly
+from seqtrain.config.places import Sources
 from seqtrain.errors import UserError
 
 VERSION_BASE = "1.3"
 JOB_NAME = "seqtrain"
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Where configurations come from: Hydra's `--config-path`, `--config-dir` and `--config-name`."""
-
-    directory: Path = field(default_factory=conf_directory)
-    extra: Path | None = None
-    name: str = "config"
 
 
 @dataclass(frozen=True)
@@ -57,6 +45,23 @@ class Composed:
     overrides: list[str]
     directory: Path
     mode: RunMode | None
+
+
+@dataclass(frozen=True)
+class Multirun:
+    """What a multirun is as a whole.
+
+    Attributes:
+        directory: what the directories of its jobs are in.
+        sweeper: Hydra's sweeper: its class and what it is given.
+        overrides: those of `hydra.sweeper.params`, then those that were given, as Hydra takes them.
+        cfg: what is composed without the keys that jobs differ in, with Hydra's part.
+    """
+
+    directory: str
+    sweeper: dict[str, Any]
+    overrides: list[Override]
+    cfg: DictConfig
 
 
 def compose(overrides: list[str]) -> DictConfig:
@@ -85,9 +90,10 @@ def jobs(overrides: list[str], sources: Sources | None = None) -> list[list[str]
             return [[str(o.input_line) for o in parsed if not o.is_sweep_override()]]
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
-        lines = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()] + task
+        lines = [*_params(cfg), *task]
         with friendly(lines):
             swept = OverridesParser.create(config_loader=hydra.config_loader).parse_overrides(lines)
+            _refuse_intervals(swept)
             expanded = BasicSweeper.split_arguments(swept, None)[0]
     return [[*own, *job] for job in expanded]
 
@@ -119,13 +125,18 @@ def compose_job(overrides: list[str], sources: Sources | None = None, *, number:
     return Composed(cfg=plain, choices=choices, overrides=overrides, directory=directory, mode=cfg.hydra.mode)
 
 
-def sweep_directory(overrides: list[str], sources: Sources | None = None) -> str:
-    """The directory that the jobs of a multirun go into, its interpolations resolved."""
+def multirun(overrides: list[str], sources: Sources | None = None) -> Multirun:
+    """What a multirun is as a whole."""
     sources = sources or Sources()
     with _hydra(sources) as hydra:
-        cfg, _ = _composed(hydra, sources, overrides, RunMode.MULTIRUN)
-        with friendly(overrides), _resolvable(cfg):
-            return str(cfg.hydra.sweep.dir)
+        cfg, fixed = _composed(hydra, sources, overrides, RunMode.MULTIRUN)
+        lines = [*_params(cfg), *fixed]
+        with friendly(lines), _resolvable(cfg):
+            parsed = OverridesParser.create(config_loader=hydra.config_loader).parse_overrides(lines)
+            sweeper = OmegaConf.to_container(cfg.hydra.sweeper, resolve=True)
+            assert isinstance(sweeper, dict)
+            named = {str(key): value for key, value in sweeper.items()}
+            return Multirun(str(cfg.hydra.sweep.dir), named, parsed, cfg)
 
 
 def parse(overrides: list[str]) -> list[Override]:
@@ -136,6 +147,20 @@ def parse(overrides: list[str]) -> list[Override]:
     """
     with friendly(overrides):
         return list(OverridesParser.create().parse_overrides(overrides))
+
+
+def _params(cfg: DictConfig) -> list[str]:
+    """The overrides that a configuration itself sweeps over."""
+    return [f"{key}={value}" for key, value in (cfg.hydra.sweeper.get("params") or {}).items()]
+
+
+def _refuse_intervals(overrides: list[Override]) -> None:
+    for override in overrides:
+        if override.is_interval_sweep():
+            raise UserError(
+                f"{override.input_line}: an interval holds any number of values",
+                f"Search in it: sweep=optuna. Or list some: {override.get_key_element()}=A,B,C.",
+            )
 
 
 def _is_hydra(override: str) -> bool:
@@ -208,91 +233,3 @@ def _with_added_key(overrides: list[str], error: HydraException) -> list[str] | 
     key = found[1]
     added = [f"++{override}" if override.split("=")[0] == key else override for override in overrides]
     return added if added != overrides else None
-
-
-@contextmanager
-def friendly(overrides: list[str], sources: Sources | None = None) -> Iterator[None]:
-    """Turns what Hydra and OmegaConf raise into one message for the user."""
-    try:
-        yield
-    except MissingConfigException as error:
-        raise _missing(error, sources) from error
-    except OverrideParseException as error:
-        raise _unreadable(overrides, error) from error
-    except HydraException as error:
-        raise UserError(_explained(error)) from error
-    except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None)
-        raise UserError(f"{key}: {_first_line(error)}" if key else _first_line(error)) from error
-    except yaml.YAMLError as error:
-        raise UserError(f"a configuration file is not YAML: {error}") from error
-    except ValueError as error:
-        if "Config group override" not in str(error):
-            raise
-        raise UserError(
-            f"{_first_line(error)}", "To leave a group out, name its option `none`, where it has one."
-        ) from error
-
-
-def _missing(error: MissingConfigException, sources: Sources | None) -> UserError:
-    if sources is not None and error.missing_cfg_file == sources.name:
-        places = [place for place in (sources.extra, sources.directory) if place is not None]
-        names = sorted({file.stem for place in places for file in place.glob("*.yaml")})
-        return UserError(
-            f"--config-name {sources.name}: no such file in {' or '.join(map(str, places))}"
-            f"{did_you_mean(sources.name, names)} Files there: {', '.join(names) or 'none'}"
-        )
-    group, _, option = (error.missing_cfg_file or "").rpartition("/")
-    if not group:
-        return UserError(_first_line(error))
-    known = list(error.options or options(group))
-    listed = ", ".join(known) or "none"
-    return UserError(f"{group}={option}: no such option{did_you_mean(option, known)} Options of {group}: {listed}")
-
-
-def _unreadable(overrides: list[str], error: OverrideParseException) -> UserError:
-    override = error.override
-    if override and "=" not in override and not override.startswith("~"):
-        return UserError(
-            f"{override}: not an override, which is written KEY=VALUE", "A command comes first: seqtrain COMMAND ..."
-        )
-    return UserError(
-        f"{override}: cannot be read: {_reason(error)}",
-        "Quote values with spaces, commas, brackets or equals signs for Hydra as well: \"key='a, b'\".",
-    )
-
-
-def _reason(error: OverrideParseException) -> str:
-    lines = [line for line in str(error).splitlines() if not line.startswith(("Error parsing", "See http"))]
-    return lines[0] if lines else "it does not follow the grammar of overrides"
-
-
-def _explained(error: HydraException) -> str:
-    text = str(error)
-    key = re.match(r"Could not override '([^']+)'", text)
-    if key:
-        return _no_such_key(key[1])
-    if text.startswith("Ambiguous value") and (found := re.search(r"argument '([^']+)'", text)):
-        name, _, value = found[1].partition("=")
-        return f"{found[1]}: several values; for one run each add -m, for a list write {name}=[{value}]"
-    named = re.match(r"Error resolving interpolation '([^']+)', possible interpolation keys: (.*)", text)
-    if named:  # `recipe: ${model}-${data}` after `~model`
-        absent = [name for name in re.findall(r"\$\{(\w+)\}", named[1]) if name not in named[2].split(", ")]
-        return "\n".join(f"{name}: is needed, but is not there" for name in absent)
-    cause = error.__cause__
-    return f"{_first_line(error)}: {_first_line(cause)}" if cause and str(cause) else _first_line(error)
-
-
-def _no_such_key(key: str) -> str:
-    top = key.split(".")[0]
-    if "." in key and top in (*TOP_LEVEL, *SETTINGS, "hydra"):
-        return f"{key}: no such key in {top}"
-    names = sorted({*groups(), *TOP_LEVEL, *SETTINGS})
-    near = nearest(top, names)
-    suggestion = f"; did you mean {key.replace(top, near, 1)}?" if near else "."
-    return f"{key}: no such key{suggestion} Keys and groups: {', '.join(names)}"
-
-
-def _first_line(error: BaseException | Any) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

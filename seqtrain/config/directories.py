@@ -9,14 +9,15 @@ from pathlib import Path
 
 import yaml
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
+from seqtrain.config.allow import to_plain
 from seqtrain.config.arguments import take
 from seqtrain.config.check import SETTINGS
 from seqtrain.config.compose import parse
-from seqtrain.config.flat import flattened
+from seqtrain.config.flat import differing
 from seqtrain.errors import UserError
+from seqtrain.runs.record import Run
 
 RUN_DIRECTORY = "SEQTRAIN_RUN_DIR"
 """The environment variable by which the first process tells further ones of the same run where to write."""
@@ -54,43 +55,33 @@ def refuse_changed(directory: Path, cfg: DictConfig) -> None:
         cfg: the composed configuration that is asked for.
 
     Raises:
-        UserError: names what differs.
+        UserError: names what differs, or the run's configuration cannot be read.
     """
     if not is_finished(directory):
         return
-    try:
-        before = OmegaConf.load(directory / ".hydra" / "config.yaml")
-        had, asked = (flattened(OmegaConf.to_container(c, resolve=True)) for c in (before, cfg))
-    except (OSError, OmegaConfBaseException, yaml.YAMLError) as error:
-        raise UserError(f"{directory}: its configuration cannot be read: {error}", _ANEW) from error
-    differing = sorted(
-        key
-        for key in had.keys() | asked.keys()
-        if had.get(key) != asked.get(key) and key.split(".")[0] not in CHANGES_NOTHING
-    )
-    if differing:
-        shown = ", ".join(f"{key} was {had.get(key)!r} and is {asked.get(key)!r}" for key in differing[:4])
-        more = f" and {len(differing) - 4} more" if len(differing) > 4 else ""
-        raise UserError(f"{directory} holds a run that was finished with another configuration: {shown}{more}", _ANEW)
+    run = Run(directory)
+    found = differing(run.plain_config(run.manifest), to_plain(cfg))
+    if found:
+        shown = ", ".join(f"{key} was {had!r} and is {has!r}" for key, (had, has) in list(found.items())[:4])
+        more = f" and {len(found) - 4} more" if len(found) > 4 else ""
+        raise UserError(
+            f"{directory} holds a run that was finished with another configuration: {shown}{more}",
+            "Remove that directory to train it again, or write all of them elsewhere: hydra.sweep.dir=PATH.",
+        )
 
 
-CHANGES_NOTHING = ("group", "resume", "study", "tags")
-"""Keys that a training does not depend on."""
-
-_ANEW = "Remove that directory to train it again, or write all of them elsewhere: hydra.sweep.dir=PATH."
-
-
-def refuse_existing(directory: Path, *, one_of_many: bool = False) -> None:
+def refuse_existing(directory: Path, *, one_of_many: bool = False, key: str = "hydra.run.dir") -> None:
     """Refuses to write a new run where one is, or where nothing can be written.
 
     Args:
         directory: where the run would be written.
         one_of_many: whether it is a job of a multirun.
+        key: what chooses the directory of a single run.
 
     Raises:
         UserError: names the ways on.
     """
-    key = "hydra.sweep.dir" if one_of_many else "hydra.run.dir"
+    key = "hydra.sweep.dir" if one_of_many else key
     try:
         there = next(place for place in (directory.absolute(), *directory.absolute().parents) if place.exists())
         taken = is_run(directory)
@@ -148,7 +139,7 @@ def resumed_overrides(overrides: list[str], resumed: Resumed) -> list[str]:
     now = {_key(override) for override in overrides}
     before = [override for override in before if _key(override) != "resume"]
     for override in parse(before):
-        if not _is_harmless(override):
+        if not is_harmless(override):
             raise UserError(
                 f"{file}: {override.input_line}: not an override that a run is recorded with; it could run any code",
                 "Somebody changed this file: do not go on with the run, or take the line out.",
@@ -165,7 +156,7 @@ def quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
-def _is_harmless(override: Override) -> bool:
+def is_harmless(override: Override) -> bool:
     """Whether an override from a foreign run's record sets only what the check of a configuration covers.
 
     It does not cover Hydra's own part, whose callbacks, launchers and loggers are classes that Hydra makes, and a path

@@ -4,7 +4,8 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,37 +19,29 @@ from omegaconf import DictConfig
 
 from seqtrain.config.allow import to_plain
 from seqtrain.config.arguments import take
-from seqtrain.config.check import check
-from seqtrain.config.compose import (
-    VERSION_BASE,
-    Composed,
-    Sources,
-    compose_job,
-    friendly,
-    jobs,
-    parse,
-    sweep_directory,
-)
+from seqtrain.config.compose import VERSION_BASE, compose_job, jobs, multirun, parse
 from seqtrain.config.directories import (
     AUTO,
     RUN_DIRECTORY,
     find_resumed,
     is_finished,
-    is_run,
     quoted,
     refuse_changed,
-    refuse_existing,
     resumed_overrides,
 )
+from seqtrain.config.friendly import friendly
+from seqtrain.config.job import check_configuration, check_job, later_rank, refuse_taken, refuse_unsettled
 from seqtrain.config.names import did_you_mean
-from seqtrain.config.pair import check_pair
-from seqtrain.config.places import conf_directory
-from seqtrain.config.together import check_together
-from seqtrain.data.preflight import preflight
+from seqtrain.config.places import Sources, conf_directory
 from seqtrain.errors import InterruptionError, UserError
 from seqtrain.runs.record import Run
+from seqtrain.sweep.checks import prepare_search
+from seqtrain.sweep.settings import is_search
 
 Job = Callable[[DictConfig, Any], object]
+
+PROCESSES = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""Variables that tell the processes of a run of each other."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +80,7 @@ def launch(argv: list[str], run: Job) -> int:
         raise UserError("--experimental-rerun: loads a pickle, which can run any code", "Use resume=PATH instead.")
     if flags.info is not None or flags.hydra_help or flags.shell_completion:
         return _hand_over(argv, request, run)
-    if _later_rank() and RUN_DIRECTORY in os.environ:
+    if later_rank() and RUN_DIRECTORY in os.environ:
         _, overrides = take(request.overrides, "hydra.run.dir")
         overrides.append(f"hydra.run.dir={quoted(os.environ[RUN_DIRECTORY])}")
         return _hand_over([*_flag_words(flags), *overrides], request, run)
@@ -122,7 +115,7 @@ def _flags(argv: list[str]) -> argparse.Namespace:
 
 def _prepare_showing(request: Request) -> list[str]:
     job = compose_job(request.overrides, request.sources)
-    _check_configuration(job)
+    check_configuration(job)
     return job.overrides
 
 
@@ -145,81 +138,41 @@ def prepare(request: Request) -> list[str]:
         return _prepare_multirun(overrides, sources, resume)
     fixed = [str(override.input_line) for override in parse(overrides) if not override.is_sweep_override()]
     job = compose_job(fixed, sources)
-    if job.mode == RunMode.MULTIRUN:
+    if job.mode == RunMode.MULTIRUN and resumed is None:
         return _prepare_multirun(overrides, sources, resume)
+    if job.mode == RunMode.MULTIRUN:  # one run of a study or a sweep, which was recorded with that
+        overrides = [*overrides, "hydra.mode=RUN"]
     if fixed != overrides:
         job = compose_job(overrides, sources)
-    _settled(overrides, resume, "hydra.run.dir")
+    refuse_unsettled(overrides, resume, "hydra.run.dir")
     check_job(job)
-    _refuse_taken(job, resumed.directory if resumed else job.directory if resume == AUTO else None)
+    refuse_taken(job, resumed.directory if resumed else job.directory if resume == AUTO else None)
     _, rest = take(job.overrides, "hydra.run.dir")
     return [*rest, f"hydra.run.dir={quoted(str(job.directory))}"]
-
-
-def check_job(job: Composed) -> None:
-    """Checks one composed job: keys and values, whether model and data set go together, whether files are there.
-
-    Raises:
-        UserError: it is not right.
-    """
-    _check_configuration(job)
-    preflight(to_plain(job.cfg.data))
-
-
-def _check_configuration(job: Composed) -> None:
-    check(job.cfg, job.choices)
-    check_pair(job.cfg, job.choices)
-    check_together(job.cfg)
 
 
 def _prepare_multirun(overrides: list[str], sources: Sources, resume: str | None) -> list[str]:
     if resume not in (None, AUTO):
         raise UserError(f"resume={resume}: goes on with one run, but -m asks for several", "Use resume=auto.")
-    _settled(overrides, resume, "hydra.sweep.dir")
-    directory = sweep_directory(overrides, sources)
+    refuse_unsettled(overrides, resume, "hydra.sweep.dir")
+    asked = multirun(overrides, sources)
+    if is_search(asked.sweeper):
+        return prepare_search(asked, sources)
     _, overrides = take(overrides, "hydra.sweep.dir")
-    overrides = [*overrides, f"hydra.sweep.dir={quoted(directory)}"]
+    overrides = [*overrides, f"hydra.sweep.dir={quoted(asked.directory)}"]
     added = set()
     for number, line in enumerate(jobs(overrides, sources)):
         try:
             job = compose_job(line, sources, number=number)
             check_job(job)
             # A study says `resume: auto` itself.
-            _refuse_taken(job, job.directory if job.cfg.resume == AUTO else None, one_of_many=True)
+            refuse_taken(job, job.directory if job.cfg.resume == AUTO else None, one_of_many=True)
             refuse_changed(job.directory, job.cfg)
         except UserError as error:
-            asked = " ".join(o.removeprefix("++") for o in line if not o.startswith("hydra."))
-            raise UserError(f"job {number} ({asked}): {error}", code=error.code) from error
+            words = " ".join(o.removeprefix("++") for o in line if not o.startswith("hydra."))
+            raise UserError(f"job {number} ({words}): {error}", code=error.code) from error
         added |= {o.split("=")[0][2:] for o in job.overrides if o.startswith("++")}
     return [f"++{o}" if o.split("=")[0] in added else o for o in overrides]
-
-
-def _settled(overrides: list[str], resume: str | None, key: str) -> None:
-    """Refuses what needs a directory that does not change from start to start, where none is given."""
-    if any(override.startswith(f"{key}=") for override in overrides):
-        return
-    if resume == AUTO:
-        raise UserError(f"resume=auto has to know which directory to look in: add {key}=PATH")
-    if _several_ranks() and RUN_DIRECTORY not in os.environ:
-        raise UserError(
-            "several processes were started for one run, and each would write a directory of its own",
-            f"Name the directory: {key}=PATH",
-        )
-
-
-def _refuse_taken(job: Composed, resumed: Path | None, *, one_of_many: bool = False) -> None:
-    """Refuses to write where a run is, unless it is the one that is gone on with."""
-    goes_on = resumed is not None and resumed.resolve() == job.directory.resolve() and is_run(job.directory)
-    if not goes_on and not _later_rank():
-        refuse_existing(job.directory, one_of_many=one_of_many)
-
-
-def _several_ranks() -> bool:
-    return any(int(os.environ.get(name) or 1) > 1 for name in ("WORLD_SIZE", "SLURM_NTASKS"))
-
-
-def _later_rank() -> bool:
-    return any(int(os.environ.get(name) or 0) > 0 for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
 def _flag_words(flags: argparse.Namespace) -> list[str]:
@@ -244,7 +197,8 @@ def _hand_over(argv: list[str], request: Request, run: Job) -> int:
         if _is_done(cfg):
             return
         try:
-            run(cfg, HydraConfig.get())
+            with _own_processes():
+                run(cfg, HydraConfig.get())
         except UserError as error:
             print(f"seqtrain: {error}", file=sys.stderr, flush=True)
             codes.append(error.code)
@@ -260,6 +214,20 @@ def _hand_over(argv: list[str], request: Request, run: Job) -> int:
         with friendly(request.overrides):
             raise
     return max(codes, default=0)
+
+
+@contextmanager
+def _own_processes() -> Iterator[None]:
+    """Takes away what Lightning leaves behind when it has started processes for a job: the next one would take it for
+    a sign that somebody else starts its processes, and wait for them.
+    """
+    before = {name: os.environ.get(name) for name in PROCESSES}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ.update({name: value} if value is not None else {})
 
 
 def _is_done(cfg: DictConfig) -> bool:

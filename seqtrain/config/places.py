@@ -1,5 +1,6 @@
 """Where the configuration files are."""
 
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,15 @@ def conf_directory() -> Path:
         if (place / "config.yaml").is_file():
             return place
     raise UserError(f"no conf/config.yaml in {PACKAGE} or {PACKAGE.parent}", "Install the package again: pip install .")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where configurations come from: Hydra's `--config-path`, `--config-dir` and `--config-name`."""
+
+    directory: Path = field(default_factory=conf_directory)
+    extra: Path | None = None
+    name: str = "config"
 
 
 def options(group: str) -> dict[str, str]:

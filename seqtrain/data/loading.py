@@ -128,6 +128,11 @@ class SequenceData(pl.LightningDataModule):
         return digest_of(f"{split} {digest}".encode() for split, digest in sorted(self._digests.items()))
 
     @property
+    def description(self) -> dict[str, Any]:
+        """What a record says of the splits that are open: their common fingerprint, sha256 of each, and their sizes."""
+        return {"fingerprint": self.fingerprint, "splits": dict(self._digests), "sizes": self.sizes}
+
+    @property
     def sizes(self) -> dict[str, int]:
         """Examples of every split that is open."""
         return {split: len(self.lengths(split)) for split in self._digests}

@@ -1,6 +1,7 @@
 """From what a command is given to the runs that it means, and from runs to groups of them. Imports no torch."""
 
 import glob
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,24 @@ from seqtrain.config.flat import flattened
 from seqtrain.config.names import did_you_mean
 from seqtrain.errors import UserError
 from seqtrain.runs import local, wandb_offline, wandb_online
+from seqtrain.runs.differences import is_silent
 from seqtrain.runs.files import text_of
+from seqtrain.runs.markdown import first_line
 from seqtrain.runs.record import Run
 from seqtrain.runs.records import Arm, RunRecord
+
+log = logging.getLogger(__name__)
 
 LONG = 60
 """Characters of what a group of runs was asked for that do as its label; of more it is called by its model."""
 
 
 def collect(places: Sequence[str]) -> list[RunRecord]:
-    """The runs that places lead to, each once, in the order in which they began.
+    """The runs that places lead to, each once, in the order of the places, those of one place as they began.
 
     Of a run that is found in its own directory and in W&B, too, the directory counts; of one that is found in W&B's
-    folders and on its server, the folders.
+    folders and on its server, the folders. One of several in a folder or a pattern that cannot be read is left out with
+    a warning.
 
     Args:
         places: directories of runs, of multiruns or of evaluations, or patterns of them, as `runs/*/2026*`; W&B's logs
@@ -29,35 +35,40 @@ def collect(places: Sequence[str]) -> list[RunRecord]:
             `wandb:ENTITY/PROJECT` and `wandb:ENTITY/PROJECT?FILTER` (see `seqtrain.runs.wandb_online`).
 
     Raises:
-        UserError: a place is none of these, or the record of a run cannot be read.
+        UserError: a place is none of these, or the record of a run that was named, or of all in a place, cannot be
+            read.
     """
     found: dict[str, RunRecord] = {}
     logs: dict[Path, Path] = {}
-    for place in places:
+    rank: dict[str, int] = {}  # by the records' places, which for W&B's logs are these or their folders
+    for number, place in enumerate(places):
         if not place.startswith(wandb_online.PREFIX):
-            for path in _paths(place):
-                if path.is_dir():
-                    read = local.read if _is_run(path) else local.read_evaluation
-                    found.setdefault(str(path.resolve()), read(path))
-                else:
-                    logs.setdefault(path.resolve(), path)
+            paths = _paths(place)
+            for file in (path for path in paths if not path.is_dir()):
+                logs.setdefault(file.resolve(), file)
+                rank |= {str(at): rank.get(str(at), number) for at in (file, file.parent)}
+            for identity, record in _local([path for path in paths if path.is_dir()], named=Path(place)).items():
+                found.setdefault(identity, record)
+                rank.setdefault(record.place, number)
     tracked: dict[str, RunRecord] = wandb_offline.read(logs.values()) if logs else {}
-    for place in places:
+    for number, place in enumerate(places):
         if place.startswith(wandb_online.PREFIX):
-            tracked = {**wandb_online.read(place), **tracked}
+            online = wandb_online.read(place)
+            tracked = {**online, **tracked}
+            rank |= {record.place: rank.get(record.place, number) for record in online.values()}
     here = {text_of(Path(directory, "wandb", "id")) for directory in found}
     known = {identity.strip() for identity in here if identity is not None}
     records = [*found.values(), *(record for identity, record in tracked.items() if identity not in known)]
-    return sorted(records, key=lambda record: str(record.manifest.get("started", "~")))
+    return sorted(records, key=lambda record: (rank[record.place], str(record.manifest.get("started", "~"))))
 
 
 def arms(records: Sequence[RunRecord]) -> list[Arm]:
-    """The runs by what they are runs of, in the order in which the first of each began.
+    """The runs by what they are runs of, in the order of the first of each.
 
     A study says what a run is one of; of other runs it is what they were asked for, as far as it differs and is not the
-    seed.
+    seed, or what else makes no difference.
     """
-    asked = [[o for o in record.manifest.get("overrides", []) if not o.startswith("seed=")] for record in records]
+    asked = [[o for o in record.manifest.get("overrides", []) if not is_silent(o)] for record in records]
     common = set.intersection(*map(set, asked)) if asked else set()
     found: dict[tuple[str, ...], list[RunRecord]] = {}
     for record, overrides in zip(records, asked, strict=True):
@@ -95,6 +106,25 @@ def _at(record: RunRecord, key: str) -> Any:
 
 def _arm(label: str, records: list[RunRecord]) -> Arm:
     return Arm(label, sorted(records, key=lambda record: record.seed or 0))
+
+
+def _local(paths: Sequence[Path], *, named: Path) -> dict[str, RunRecord]:
+    """The runs and the evaluations in directories, by their absolute paths; of several what can be read."""
+    found: dict[str, RunRecord] = {}
+    unreadable: list[UserError] = []
+    for path in paths:
+        read = local.read if _is_run(path) else local.read_evaluation
+        try:
+            found[str(path.resolve())] = read(path)
+        except UserError as error:
+            if path == named:
+                raise
+            unreadable.append(error)
+    if unreadable and not found:
+        raise unreadable[0]
+    for left in unreadable:
+        log.warning("left out: %s", first_line(left))
+    return found
 
 
 def _is_run(place: Path) -> bool:

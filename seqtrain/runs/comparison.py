@@ -14,6 +14,7 @@ from seqtrain.config.study import Study
 from seqtrain.runs import markdown, parts
 from seqtrain.runs.differences import Differences
 from seqtrain.runs.records import INTERVAL, Arm, RunRecord, spread
+from seqtrain.runs.shown import goal_of
 from seqtrain.runs.significance import Significance
 
 POINTS = 300
@@ -85,7 +86,7 @@ def plain(comparison: Comparison, *, command: str, by: Sequence[str]) -> dict[st
         "buckets": [_buckets(arms, attribute, study.each) for attribute in study.by],
         "parts": [_parts(arms, study, metric) for metric in study.metrics if study.parts],
         "significance": _significance(comparison.significance),
-        "notes": [*comparison.notes, *markdown.notes(arms, study)],
+        "notes": markdown.remarks(comparison),
         "made_with": markdown.made_with(comparison.records).removeprefix("Made with "),
     }
     made: dict[str, Any] = _finite(found)
@@ -94,13 +95,14 @@ def plain(comparison: Comparison, *, command: str, by: Sequence[str]) -> dict[st
 
 def _group(arm: Arm, comparison: Comparison, every: Sequence[int]) -> dict[str, Any]:
     study = comparison.study
-    best = max if study.goal == "max" else min
     results = {}
     for metric in dict.fromkeys([*study.metrics, *(name for record in arm.records for name in record.results)]):
         values = parts.per_seed(arm, study, metric, every if metric in study.metrics else [])
         if values:
             mean, deviation = spread(values)
-            results[metric] = {"mean": mean, "sd": deviation, "n": len(values), "best": best(values)}
+            goal = study.goal if metric in study.metrics[:1] else goal_of(metric)
+            best = max(values) if goal == "max" else min(values)
+            results[metric] = {"mean": mean, "sd": deviation, "n": len(values), "best": best}
     first = results.get(study.metrics[0], {"n": 0}) if study.metrics else {"n": 0}
     paces = [record.pace[1] for record in arm.records if record.pace]
     seconds = markdown.seconds(arm.records, study)
@@ -108,7 +110,7 @@ def _group(arm: Arm, comparison: Comparison, every: Sequence[int]) -> dict[str, 
         "label": arm.label,
         "seeds": sorted({record.seed for record in arm.records if record.seed is not None}),
         "complete": first["n"],
-        "runs": len(arm.records),
+        "runs": markdown.wanted(arm, study),
         "parameters": sorted({record.parameters for record in arm.records if record.parameters}),
         "per_second": statistics.fmean(paces) if paces else None,
         "seconds": statistics.fmean(seconds) if seconds else None,

@@ -15,17 +15,19 @@ from seqtrain.runs.records import Arm, RunRecord
 KINDS = ("data", "tokenizer", "reference", "signature")
 """What has to be the same for results to stand beside each other."""
 
-EVALUATED = "evaluated"
-"""What evaluations have to have in common: the data that they are of, of which that of the training says nothing."""
-
 SILENT = ("seed", "study", "arm", "group", "tags", "resume", "logger")
-"""How the keys of a configuration begin that make no difference to what is compared."""
+"""The first parts of keys that make no difference to what is compared."""
 
 REPEATED = re.compile(r"callbacks\.\w+\.decoding\b")
 """What callbacks are given of a group of its own."""
 
 Differences = dict[str, dict[str, list[str]]]
 """Key of the configuration to the values that each group's runs have there, by the group's label."""
+
+
+def is_silent(key: str) -> bool:
+    """Whether a key, or an override of it, makes no difference to what is compared."""
+    return key.lstrip("+~").partition("=")[0].split(".")[0] in SILENT
 
 
 def differences(arms: Sequence[Arm]) -> Differences:
@@ -63,21 +65,11 @@ def require_comparable(arms: Sequence[Arm], study: Study, split: str, allowed: S
     Raises:
         UserError: something differs that may not.
     """
-    found = dict.fromkeys(KINDS, "")
-    for kind in (*KINDS, EVALUATED):
-        by_part: dict[Any, dict[str, list[str]]] = {}
-        for arm in arms:
-            for record in arm.records:
-                if record.status == "finished" and (mark := _mark(record, kind, split)):
-                    part = json.dumps(record.at(study.parts)) if study.parts else ""
-                    by_part.setdefault(part, {}).setdefault(mark, []).append(arm.label)
-        different = [marks for marks in by_part.values() if len(marks) > 1]
-        if different:
-            length = None if kind == "signature" else 12  # of hashes
-            told = "; ".join(f"{mark[:length]} of {_some(labels)}" for mark, labels in different[0].items())
-            found["data" if kind == EVALUATED else kind] = told
-    notes = [f"different {kind}: {what}" for kind, what in found.items() if what]
-    refused = [kind for kind, what in found.items() if what and kind not in allowed]
+    notes, refused = [], []
+    for kind in KINDS:
+        found = _several(arms, study, kind, split)
+        notes += [f"different {what}: {told}" for what, told in found.items()]
+        refused += [kind] if found and kind not in allowed else []
     if refused:
         listed = "\n".join(f"  {note}" for note in notes)
         raise UserError(
@@ -87,32 +79,52 @@ def require_comparable(arms: Sequence[Arm], study: Study, split: str, allowed: S
     return notes
 
 
+def _several(arms: Sequence[Arm], study: Study, kind: str, split: str) -> dict[str, str]:
+    """What runs of one part do not have in common, and who has what."""
+    marks: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for arm in arms:
+        for record in arm.records:
+            part = json.dumps(record.at(study.parts)) if study.parts else ""
+            for what, mark in _marks(record, kind, split).items() if record.status == "finished" else ():
+                marks.setdefault((what, part), {}).setdefault(mark, []).append(arm.label)
+    length = None if kind == "signature" else 12  # of hashes
+    return {
+        what: "; ".join(f"{mark[:length]} of {_some(labels)}" for mark, labels in found.items())
+        for (what, _), found in marks.items()
+        if len(found) > 1
+    }
+
+
 def _values(record: RunRecord) -> dict[str, str]:
     """What was chosen and what was set, as text; a class is told by the option that was chosen."""
     values = flattened(record.config)
     own = {
         key: _text(value)
         for key, value in values.items()
-        if not key.startswith(SILENT) and not key.endswith(TARGET) and not REPEATED.match(key)
+        if not is_silent(key) and not key.endswith(TARGET) and not REPEATED.match(key)
     }
-    return {**{group: option for group, option in record.choices.items() if not group.startswith(SILENT)}, **own}
+    return {**{group: option for group, option in record.choices.items() if not is_silent(group)}, **own}
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _mark(record: RunRecord, kind: str, split: str) -> str:
-    """What runs have to have in common; empty where a run does not say it."""
-    if kind in ("data", EVALUATED):
-        return str((record.manifest.get(kind) or {}).get("fingerprint") or "")
-    if kind == "tokenizer":
-        return str(record.manifest.get("tokenizer_hash") or "")
-    if kind == "reference":
+def _marks(record: RunRecord, kind: str, split: str) -> dict[str, str]:
+    """What runs have to have in common, by what it is; nothing where a run does not say it."""
+    if kind == "data":
+        data = record.manifest.get("data") or {}
+        found = {f"{name} data": digest for name, digest in (data.get("splits") or {}).items()}
+        found = found or {"data": data.get("fingerprint")}
+    elif kind == "tokenizer":
+        found = {"tokenizer": record.manifest.get("tokenizer_hash")}
+    elif kind == "reference":
         text = record.source.text(f"hypotheses/{split}.reference.txt")
-        return "" if text is None else hashlib.sha256(text.encode()).hexdigest()
-    signatures = record.manifest.get("signatures") or {}
-    return ", ".join(f"{name} {signature}" for name, signature in sorted(signatures.items()))
+        found = {"reference": None if text is None else hashlib.sha256(text.encode()).hexdigest()}
+    else:
+        signatures = record.manifest.get("signatures") or {}
+        found = {f"signature of {name}": signature for name, signature in signatures.items()}
+    return {what: str(mark) for what, mark in found.items() if mark}
 
 
 def _some(labels: Sequence[str]) -> str:

@@ -15,8 +15,14 @@ from packaging.utils import canonicalize_name
 LIMIT = 5 * 2**20
 """Bytes that uncommitted changes may have to be kept with a run."""
 
-SUFFIXES = (".py", ".yaml", ".toml", ".txt", ".css", ".js")
-"""Of files that git does not know yet: those that are code, configuration or a list of versions."""
+SUFFIXES = (".py", ".yaml", ".toml", ".css", ".js")
+"""Of files that git does not know yet: those that are code or configuration."""
+
+BESIDE = ("conf", "hydra_plugins")
+"""Folders beside the package that have code or configuration."""
+
+DIFF = ("diff", "--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/", "-U3")
+"""Whatever git's settings are, what it prints can be applied."""
 
 
 def environment() -> dict[str, Any]:
@@ -28,6 +34,18 @@ def environment() -> dict[str, Any]:
         "lock": lock(),
         "hardware": hardware(),
     }
+
+
+def surroundings(name: str) -> tuple[dict[str, Any], bytes]:
+    """The environment, and in what the code differs from its commit, to be kept in a file of that name.
+
+    `changes` of `git` is the name, null where that is not known or too long to be kept, and absent where no code
+    differs.
+    """
+    found, content = environment(), changes()
+    if found["git"] and content != b"":
+        found["git"]["changes"] = name if content else None
+    return found, content or b""
 
 
 def git_state(source: Path = Path(__file__)) -> dict[str, Any] | None:
@@ -42,39 +60,53 @@ def git_state(source: Path = Path(__file__)) -> dict[str, Any] | None:
     folder = source.resolve().parent
     if _git(folder, "ls-files", "--error-unmatch", source.name) is None:
         return None
-    commit = _git(folder, "rev-parse", "HEAD")
+    commit, status = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain")
     if commit is None:
         return None
-    return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
+    return {"commit": _text(commit), "dirty": None if status is None else bool(status)}
 
 
-def changes(source: Path = Path(__file__)) -> str:
-    """What the code differs in from its commit, as `git apply` takes it, files that git does not know yet included.
+def changes(package: Path = Path(__file__).parents[1]) -> bytes | None:
+    """What the code differs in from its commit, as `git apply` takes it.
 
-    Empty when nothing differs, git does not track the code, or it is more than `LIMIT`.
+    Files that git does not know yet are included where they are code or configuration: in the package and, beside it,
+    in the folders `BESIDE`. Elsewhere they may be anything, and nobody's affair.
+
+    Args:
+        package: the folder of the code.
+
+    Returns:
+        Empty when nothing differs or git does not track the code; None when git fails, or it is more than `LIMIT`.
     """
-    if git_state(source) is None:
-        return ""
-    root = Path(_git(source.resolve().parent, "rev-parse", "--show-toplevel") or source.resolve().parent)
-    parts = [_git(root, "diff", "HEAD", "--binary", "--no-color", "--no-ext-diff", strip=False) or ""]
-    unknown = (_git(root, "ls-files", "--others", "--exclude-standard", "-z") or "").split("\0")
-    for name in sorted(name for name in unknown if name.endswith(SUFFIXES)):
-        nothing = ("diff", "--no-index", "--binary", "--no-color", "--no-ext-diff", "--", os.devnull, name)
-        parts.append(_git(root, *nothing, strip=False, codes=(0, 1)) or "")
-    text = "".join(parts)
-    return text if len(text.encode("utf-8", "surrogateescape")) <= LIMIT else ""
+    package = package.resolve()
+    if git_state(package / "__init__.py") is None:
+        return b""
+    top = _git(package, "rev-parse", "--show-toplevel")
+    if top is None:
+        return None
+    root = Path(_text(top))
+    folders = [str(package), *(str(package.parent / name) for name in BESIDE)]
+    names = _git(root, "--literal-pathspecs", "ls-files", "--others", "--exclude-standard", "-z", "--", *folders)
+    if names is None:
+        return None
+    parts = [_git(root, *DIFF, "HEAD")]
+    for name in sorted(name for name in map(os.fsdecode, names.split(b"\0")) if name.endswith(SUFFIXES)):
+        parts.append(_git(root, *DIFF, "--no-index", "--", os.devnull, name, codes=(0, 1)))
+    known = [part for part in parts if part is not None]
+    content = b"".join(known)
+    return content if len(known) == len(parts) and len(content) <= LIMIT else None
 
 
-def _git(folder: Path, *arguments: str, strip: bool = True, codes: tuple[int, ...] = (0,)) -> str | None:
+def _git(folder: Path, *arguments: str, codes: tuple[int, ...] = (0,)) -> bytes | None:
     try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, encoding="utf-8", errors="replace", timeout=10
-        )
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return None
-    if done.returncode not in codes:
-        return None
-    return done.stdout.strip() if strip else done.stdout
+    return done.stdout if done.returncode in codes else None
+
+
+def _text(output: bytes) -> str:
+    return os.fsdecode(output).removesuffix("\n")
 
 
 def versions(package: str = "seqtrain") -> dict[str, str]:

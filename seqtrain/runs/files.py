@@ -10,6 +10,9 @@ from typing import Any, BinaryIO
 
 from seqtrain.errors import UserError
 
+ANY_BYTES = "surrogateescape"
+"""What is not UTF-8 is kept as halves of surrogates, which are the same bytes again when they are encoded so."""
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
@@ -72,8 +75,13 @@ def check_writable(path: Path) -> None:
         raise UserError(f"cannot write {path}", "Name a file, in a folder that can be written to.")
 
 
-def text_of(path: Path) -> str | None:
-    """The content of a file in UTF-8; None where there is none.
+def text_of(path: Path, *, errors: str | None = None) -> str | None:
+    """The content of a file in UTF-8; None where there is none, or what is there is no regular file.
+
+    Args:
+        path: the file.
+        errors: what becomes of bytes that are not UTF-8, as `open` takes it; without it they are an error, but for
+            differences of files (`.diff`), which are in whatever encoding the files are (`ANY_BYTES`).
 
     Raises:
         UserError: it is there, but cannot be read.
@@ -81,7 +89,7 @@ def text_of(path: Path) -> str | None:
     if not path.is_file():
         return None
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8", errors=errors or (ANY_BYTES if path.suffix == ".diff" else "strict"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}", "The run's record is damaged.") from error
 

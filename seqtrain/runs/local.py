@@ -1,6 +1,5 @@
 """A run's own directory, read as a record."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from seqtrain.runs.files import text_of
 from seqtrain.runs.nonfinite import unspelled
 from seqtrain.runs.record import Run
 from seqtrain.runs.records import RunRecord
+from seqtrain.runs.untrusted import json_of, required
 
 
 class LocalSource:
@@ -73,25 +73,36 @@ def read_evaluation(place: Path) -> RunRecord:
     run = Run.open(place.absolute().parents[0 if averaged else 1])
     record = read(run.directory)
     if averaged:
-        results = {f"test/{k.partition('/')[2]}": v for k, v in record.results.items() if k.startswith("averaged/")}
-        found: dict[str, Any] = {"metrics": results}
+        tested = {f"test/{k.partition('/')[2]}": v for k, v in record.results.items() if k.startswith("averaged/")}
+        found: dict[str, Any] = {"metrics": tested, "signatures": record.manifest.get("signatures")}
     else:
         found = _evaluation(place / "results.json")
-    own = {"evaluated": found.get("data"), "signatures": found.get("signatures")}
+    own = {
+        "data": _with_evaluated(record.manifest.get("data"), found.get("data")),
+        "signatures": found.get("signatures"),
+    }
+    best = {name: value for name, value in record.results.items() if name.startswith("best/")}
+    results = {**found["metrics"], **best}
     asked = [*record.manifest.get("overrides", []), f"evaluation={place.name}"]
     return RunRecord(
         place=str(place),
         name=f"{record.name}/{place.name}",
-        manifest={**record.manifest, **own, "status": "finished", "overrides": asked, "results": found["metrics"]},
+        manifest={**record.manifest, **own, "status": "finished", "overrides": asked, "results": results},
         config={**record.config, **({"decoding": found["decoding"]} if "decoding" in found else {})},
         source=LocalSource(run, place),
     )
 
 
+def _with_evaluated(trained: Any, evaluated: Any) -> dict[str, Any]:
+    """The data of a run with the splits that were evaluated in place of its own."""
+    own, other = (found if isinstance(found, dict) else {} for found in (trained, evaluated))
+    return {**own, "splits": {**(own.get("splits") or {}), **(other.get("splits") or {})}}
+
+
 def _evaluation(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        found = json_of(required(file))
+    except ValueError as error:
         raise UserError(f"cannot read {file}: {error}", "Evaluate the run again.") from error
     if not isinstance(found, dict) or not isinstance(found.get("metrics"), dict):
         raise UserError(f"{file} holds no results of an evaluation", "Evaluate the run again.")

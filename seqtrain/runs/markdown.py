@@ -1,7 +1,7 @@
 """A comparison as Markdown: tables of means over seeds, what is missing from them, and what they were made with."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,17 +24,17 @@ def markdown(comparison: "Comparison", *, commands: Sequence[str], figures: Sequ
         figures: files beside it.
     """
     arms, study = comparison.arms, comparison.study
-    texts = [f"# {study.title or 'Comparison'}", "\n".join(["```sh", *commands, "```"]), _table(arms, study)]
+    texts = [f"# {printable(study.title or 'Comparison')}", "\n".join(["```sh", *commands, "```"]), _table(arms, study)]
     texts += [text for attribute in study.by if (text := _by(arms, study, attribute))]
     texts += [grid(*parts.table(arms, study, metric)) for metric in study.metrics if study.parts]
     if comparison.differences:
         texts += [_differences(comparison.differences, [arm.label for arm in arms])]
     if comparison.significance:
         texts += _significance(comparison.significance)
-    said = [f"- {note}" for note in [*comparison.notes, *notes(arms, study)]]
+    said = [f"- {printable(note)}" for note in remarks(comparison)]
     texts += ["\n".join(said)] if said else []
     texts += [f"![{Path(name).stem}]({name})" for name in figures]
-    texts += [made_with(comparison.records)]
+    texts += [printable(made_with(comparison.records))]
     return "\n\n".join(texts) + "\n"
 
 
@@ -48,6 +48,16 @@ def number(value: float) -> str:
     if 10 <= size < 1000:
         return f"{value:.2f}"
     return f"{value:,.0f}" if 1000 <= size < 1e6 else f"{value:.3g}"
+
+
+def printable(text: str) -> str:
+    """A text out of a record in one line, without what a terminal would take for a command: these are escapes."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without the hint, `printable`."""
+    return printable(str(error).partition("\n")[0])
 
 
 def _with_spread(values: Sequence[float]) -> str:
@@ -70,7 +80,7 @@ def _table(arms: Sequence[Arm], study: Study) -> str:
     for arm in arms:
         columns = [parts.per_seed(arm, study, metric, every) for metric in study.metrics]
         first = columns[0] if columns else []
-        complete, seeds = len(first), len({record.seed for record in arm.records} if every else arm.records)
+        complete, seeds = len(first), wanted(arm, study)
         rows.append(
             [
                 arm.label,
@@ -85,6 +95,11 @@ def _table(arms: Sequence[Arm], study: Study) -> str:
         )
     rows += [[f"*{name}*", number(value), *[""] * (len(head) - 2)] for name, value in study.baselines.items()]
     return grid(head, rows)
+
+
+def wanted(arm: Arm, study: Study) -> int:
+    """How many results an arm would have: one a run or, where these are parts, one a seed."""
+    return len({record.seed for record in arm.records} if study.parts else arm.records)
 
 
 def _diverged(arm: Arm, metric: str) -> str:
@@ -164,7 +179,7 @@ def _significance(found: "Significance") -> list[str]:
     scores = grid(
         [f"{found.split}, {found.test}", *found.scores], [list(row) for row in zip(names, *columns, strict=True)]
     )
-    signatures = "\n".join(f"- {title}: `{signature}`" for title, signature in found.signatures.items())
+    signatures = "\n".join(printable(f"- {title}: `{signature}`") for title, signature in found.signatures.items())
     head = [f"{between(low, high)} (n={count})" for (low, high), count in found.lengths]
     columns = [list(map(_score, results)) for results in found.by_length]
     rows = [list(row) for row in zip(found.systems, *columns, strict=True)]
@@ -179,10 +194,10 @@ def _score(result: Any) -> str:
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """A Markdown table; what would break it, or be a command to a terminal, is written as an escape."""
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(printable(cell).replace("|", "\\|") for cell in cells) + " |"
 
     return "\n".join([line(head), "|" + "---|" * len(head), *map(line, rows)])
 
@@ -192,26 +207,36 @@ def notes(arms: Sequence[Arm], study: Study) -> Iterator[str]:
     records = [record for arm in arms for record in arm.records]
     if study.parts:
         yield from parts.notes(arms, study)
-    for record in records:
-        error = str(record.manifest.get("error") or "").partition("\n")[0]
-        if record.status != "finished":
-            yield f"{record.name}: {record.status}{f': {error}' if error else ''}; not counted"
-            continue
-        for metric in study.metrics[:1] if study.parts else study.metrics:
-            value = record.results.get(metric)
-            if value is None:
-                yield f"{record.name}: has no {metric}"
-            elif not math.isfinite(value):
-                yield f"{record.name}: {metric} is {value}: it diverged; not counted"
+    for arm in arms:
+        known = (
+            {study.metrics[0], *(name for record in arm.records for name in record.results)} if study.metrics else ()
+        )
+        for record in arm.records:
+            yield from _uncounted(record, study, known)
     several: dict[str, set[str]] = {"code": {_commit(record) for record in records}}
     for arm in arms:
         for record in arm.records:
             # How much of a story is read is an arm's own affair.
             part = f" for {arm.label}, {study.parts}={record.at(study.parts)}" if study.parts else ""
-            several.setdefault(f"data{part}", set()).add(_data(record))
+            if record.status == "finished":  # before its end a run knows less of its data
+                several.setdefault(f"data{part}", set()).add(_data(record))
     for what, found in several.items():
         if len(found - {""}) > 1:
             yield f"the runs were made with different {what}: {', '.join(sorted(found - {''}))}"
+
+
+def _uncounted(record: RunRecord, study: Study, known: Collection[str]) -> Iterator[str]:
+    """Why a run is not in the means; what no run of its arm has is not missing."""
+    error = str(record.manifest.get("error") or "").partition("\n")[0]
+    if record.status != "finished":
+        yield f"{record.name}: {record.status}{f': {error}' if error else ''}; not counted"
+        return
+    for metric in study.metrics[:1] if study.parts else study.metrics:
+        value = record.results.get(metric)
+        if value is not None and not math.isfinite(value):
+            yield f"{record.name}: {metric} is {value}: it diverged; not counted"
+        elif value is None and metric in known:
+            yield f"{record.name}: has no {metric}"
 
 
 def made_with(records: Sequence[RunRecord]) -> str:
@@ -230,6 +255,27 @@ def made_with(records: Sequence[RunRecord]) -> str:
     few = {what: ", ".join(sorted(values)) for what, values in found.items() if 0 < len(values) <= 4}
     many = {what: f"{len(values)} different" for what, values in found.items() if len(values) > 4}
     return "Made with " + "; ".join(f"{what} {text}" for what, text in (few | many).items())
+
+
+def remarks(comparison: "Comparison") -> list[str]:
+    """All that the reader of a comparison has to know besides its tables."""
+    arms, study = comparison.arms, comparison.study
+    tested = comparison.significance.notes if comparison.significance else []
+    return [*comparison.notes, *_not_seeds(comparison), *notes(arms, study), *tested]
+
+
+def _not_seeds(comparison: "Comparison") -> Iterator[str]:
+    """Groups whose runs differ in more than the seed, or not even in that."""
+    for arm in comparison.arms:
+        differing = [key for key, values in comparison.differences.items() if len(values[arm.label]) > 1]
+        differing = [key for key in differing if key != comparison.study.parts]
+        if differing:
+            more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
+            yield f"{arm.label}: its runs differ in {', '.join(differing[:3])}{more}, not in the seed alone"
+        if not comparison.study.parts:
+            seeds = [record.seed for record in arm.records if record.status == "finished"]
+            for seed in sorted({seed for seed in seeds if seed is not None and seeds.count(seed) > 1}):
+                yield f"{arm.label}: {seeds.count(seed)} runs have the seed {seed}; each counts"
 
 
 def _commit(record: RunRecord) -> str:

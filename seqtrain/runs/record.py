@@ -1,7 +1,8 @@
 """A run's directory: what is in it and how it is read again. Imports no torch."""
 
 import contextlib
-import json
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -9,9 +10,11 @@ from typing import Any, Literal
 from omegaconf import DictConfig, OmegaConf
 
 from seqtrain.config.allow import to_plain
+from seqtrain.config.flat import differing
 from seqtrain.errors import UserError
-from seqtrain.runs.environment import changes, environment
-from seqtrain.runs.files import write_json, write_text
+from seqtrain.runs.environment import surroundings
+from seqtrain.runs.files import replacing, text_of, write_json, write_text
+from seqtrain.runs.untrusted import json_of, read_json, read_yaml
 
 Status = Literal["running", "finished", "failed", "interrupted"]
 
@@ -125,11 +128,7 @@ class Run:
         Raises:
             UserError: it cannot be read as JSON, or is of a version that this code does not know.
         """
-        try:
-            manifest = json.loads(self.manifest_path.read_text("utf-8"))
-        except (ValueError, OSError) as error:
-            raise UserError(f"cannot read {self.manifest_path}: {error}", "The run's record is damaged.") from error
-        return migrated(manifest, str(self.manifest_path))
+        return migrated(read_json(self.manifest_path), str(self.manifest_path))
 
     def described(self) -> dict[str, Any]:
         """The manifest without the configuration, for those who have that already."""
@@ -148,19 +147,24 @@ class Run:
         return self.manifest.get("status", "failed")
 
     def resume(self, config: DictConfig, **fields: Any) -> None:
-        """Marks the run as running again, with the configuration and the environment that it goes on with."""
+        """Marks the run as running again, with the configuration and the environment that it goes on with.
+
+        The values that the configuration had before, where they were others, are kept in `changed`.
+        """
         manifest = self.manifest
-        before = manifest.get("resumed", [])
-        resumed = [*before, {"at": _now(), **self._environment(f"changes-{len(before) + 1}.diff")}]
+        before, plain = manifest.get("resumed", []), to_plain(config)
+        part = {"at": _now(), **self._environment(f"changes-{len(before) + 1}.diff")}
+        if manifest.get("config") is not None:
+            part["changed"] = {key: had for key, (had, _) in differing(manifest["config"], plain).items()}
         begun = {"status": "running", "finished": None, "error": None, "overrides": self.overrides}
-        self._write({**manifest, **begun, "config": to_plain(config), "resumed": resumed, **fields})
+        self._write({**manifest, **begun, "config": plain, "resumed": [*before, part], **fields})
 
     def _environment(self, name: str) -> dict[str, Any]:
-        """The environment; what differs from the commit is written to a file of that name."""
-        found, text = environment(), changes()
-        if found["git"] and text:
-            write_text(self.directory / name, text)
-            found["git"]["changes"] = name
+        """The environment; what the code differs in from its commit is written to a file of that name."""
+        found, content = surroundings(name)
+        if content:
+            with replacing(self.directory / name) as file:
+                file.write(content)
         return found
 
     def finish(
@@ -192,11 +196,9 @@ class Run:
         recorded = self.manifest.get("config") if self.exists(self.directory) else None
         if isinstance(recorded, dict):
             return OmegaConf.create(recorded)
-        try:
-            config = OmegaConf.load(self.config_path)
+        with self._reading_config():
+            config = read_yaml(self.config_path)
             OmegaConf.resolve(config)
-        except Exception as error:
-            raise UserError(f"cannot read {self.config_path}: {error}", "Its configuration is damaged.") from error
         if not isinstance(config, DictConfig):
             raise UserError(f"{self.config_path} holds no mapping", "The run's configuration is damaged.")
         return config
@@ -204,18 +206,34 @@ class Run:
     def plain_config(self, manifest: dict[str, Any]) -> dict[str, Any]:
         """The composed configuration as plain values: that of a manifest or, where it has none, of the file.
 
+        A file that wants values from outside of it, `${oc.env:HOME}`, does not get them: it stays as it is written.
+
         Raises:
             UserError: it is not valid.
         """
         found = manifest.get("config")
-        return found if isinstance(found, dict) else dict(to_plain(self.config))
+        if isinstance(found, dict):
+            return found
+        with self._reading_config():
+            written = OmegaConf.to_container(read_yaml(self.config_path))
+        plain = written if isinstance(written, dict) and _calls(written) else dict(to_plain(self.config))
+        return {str(key): value for key, value in plain.items()}
+
+    @contextlib.contextmanager
+    def _reading_config(self) -> Iterator[None]:
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f"cannot read {self.config_path}: {error}", "Its configuration is damaged.") from error
 
     @property
     def overrides(self) -> list[str]:
-        """What was asked for on the command line."""
+        """What was asked for on the command line. Raises `UserError` where that cannot be read."""
         if not self.overrides_path.exists():
             return []
-        return [str(override) for override in OmegaConf.load(self.overrides_path)]
+        return [str(override) for override in read_yaml(self.overrides_path)]
 
     def checkpoint(self, which: Literal["best", "last", "averaged"] = "best") -> Path:
         """The path of a checkpoint.
@@ -232,13 +250,11 @@ class Run:
 
     def metrics(self, containing: str = "") -> list[dict[str, Any]]:
         """The logged lines that a text occurs in, in the order of logging; a line that was cut short is left out."""
-        if not self.metrics_path.exists():
-            return []
         lines = []
-        for line in self.metrics_path.read_text("utf-8", errors="replace").splitlines():
+        for line in (text_of(self.metrics_path, errors="replace") or "").splitlines():
             if containing in line:
                 with contextlib.suppress(ValueError):
-                    lines.append(json.loads(line))
+                    lines.append(json_of(line))
         return [line for line in lines if isinstance(line, dict)]
 
 
@@ -258,6 +274,13 @@ def migrated(manifest: Any, place: str) -> dict[str, Any]:
         )
     absent = {"config": None, "lock": None, "numerics": None, "parent": None}
     return {**absent, **manifest, "record": VERSION} if version == 1 else manifest
+
+
+def _calls(value: Any) -> bool:
+    """Whether a text in plain containers calls what OmegaConf knows as a resolver: `${NAME:...}`."""
+    if isinstance(value, dict | list):
+        return any(map(_calls, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and re.search(r"\$\{.*:", value, re.DOTALL) is not None
 
 
 def _now() -> str:

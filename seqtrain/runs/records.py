@@ -1,6 +1,5 @@
 """Runs as a comparison sees them, wherever they were read from. Imports no torch."""
 
-import json
 import math
 import statistics
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 from seqtrain.config.study import KEY, Study
 from seqtrain.errors import UserError
 from seqtrain.runs.cutting import file_name
+from seqtrain.runs.untrusted import json_of
 
 INTERVAL = ("_mean", "_ci")
 """How the names of two results end that tell another one's interval, and are no metrics by themselves."""
@@ -150,7 +150,7 @@ class RunRecord:
         if text is None:
             return None
         try:
-            return json.loads(text)
+            return json_of(text)
         except ValueError as error:
             raise UserError(f"cannot read {Path(self.place, name)}: {error}", "The run's record is damaged.") from error
 

@@ -46,7 +46,7 @@ def shown(records: Sequence[RunRecord], asked: Sequence[str] = ()) -> Study:
     return replace(
         study,
         metrics=metrics,
-        goal=study.goal if own and not asked else _goal(first),
+        goal=study.goal if own and not asked else goal_of(first),
         by=study.by if own else list(dict.fromkeys(name for record in records for name in record.attributes)),
         curves=study.curves or ([] if study.parts else ["train/loss", *([f"val/{first}"] if first else [])]),
         each=study.each if own else first,
@@ -64,5 +64,6 @@ def _telling(names: Sequence[str]) -> list[str]:
     return [name for name in scores if name.startswith("test/")] or scores
 
 
-def _goal(metric: str) -> Goal:
-    return "max" if metric in RISING else "min"
+def goal_of(metric: str) -> Goal:
+    """Whether more or less of a metric, `test/bleu`, is better."""
+    return "max" if metric.rpartition("/")[2] in RISING else "min"

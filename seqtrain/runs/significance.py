@@ -1,5 +1,6 @@
 """Whether one system translates better than another, or was lucky with the test set: sacreBLEU's paired tests."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from seqtrain.errors import UserError
 from seqtrain.runs.cutting import Bucket
 from seqtrain.runs.records import Arm, RunRecord
 from seqtrain.runs.scores import buckets, metric, words
+from seqtrain.runs.shown import goal_of
 from seqtrain.runs.texts import Texts, read_texts, require_same
 
 Test = Literal["bootstrap", "randomisation"]
@@ -17,6 +19,10 @@ TITLES = {"bleu": "BLEU", "bleu_lc": "BLEU lc", "chrf": "chrF"}
 
 MANY = 12
 """Systems of which all are tested; more take minutes."""
+
+
+class TooManyError(UserError):
+    """There are more systems than can be tested in reasonable time."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class Significance:
         scores: of each metric, by its title, a sacreBLEU `Result` for each system: `score`, `mean`, `ci`, `p_value`.
         lengths: buckets of source lengths in words, with how many sentences are in each.
         by_length: BLEU of each bucket: a result for each system.
+        notes: which groups have no system, or one that nothing speaks for.
     """
 
     test: Test
@@ -40,21 +47,24 @@ class Significance:
     scores: dict[str, list[Any]]
     lengths: list[tuple[Bucket, int]]
     by_length: list[list[Any]]
+    notes: list[str]
 
 
 def significance(arms: Sequence[Arm], test: Test, split: str) -> Significance | None:
     """Tests the arms' systems against the first arm's; None where fewer than two arms have translations.
 
-    The system of an arm of several runs is the one that was the best in validation, so that none is chosen by the test.
+    The system of an arm of several finished runs is the one that was the best in validation, so that none is chosen by
+    the test.
 
     Raises:
         UserError: the systems translated different sentences, or there are more than `MANY`.
     """
-    chosen = [one for arm in arms if (one := _system(arm, split)) is not None]
+    notes: list[str] = []
+    chosen = [one for arm in arms if (one := _system(arm, split, notes)) is not None]
     if len(chosen) < 2:
         return None
     if len(chosen) > MANY:
-        raise UserError(
+        raise TooManyError(
             f"{len(chosen)} systems are too many for a test against the first one (at most {MANY})",
             "Compare fewer, group their runs (by=model), or leave the test out: test=none.",
         )
@@ -65,7 +75,8 @@ def significance(arms: Sequence[Arm], test: Test, split: str) -> Significance | 
     for name, title in TITLES.items():
         signatures[title], scores[title] = paired(systems, test, name)
     lengths, by_length = _by_length(systems, test)
-    return Significance(test, split, [system.name for system in systems], signatures, scores, lengths, by_length)
+    names = [system.name for system in systems]
+    return Significance(test, split, names, signatures, scores, lengths, by_length, notes)
 
 
 def paired(systems: Sequence[Texts], test: Test, name: str) -> tuple[str, list[Any]]:
@@ -96,14 +107,24 @@ def paired(systems: Sequence[Texts], test: Test, name: str) -> tuple[str, list[A
     return str(signatures[title]), list(scores[title])
 
 
-def _system(arm: Arm, split: str) -> tuple[str, RunRecord] | None:
+def _system(arm: Arm, split: str, notes: list[str]) -> tuple[str, RunRecord] | None:
     """What the arm's system is called, and its run."""
-    there = [record for record in arm.records if record.source.text(f"hypotheses/{split}.txt") is not None]
+    finished = [record for record in arm.records if record.status == "finished"]
+    there = [record for record in finished if record.source.text(f"hypotheses/{split}.txt") is not None]
     if not there:
+        notes.append(f"{arm.label}: no finished run has translations of the {split} split; not tested")
         return None
     if len(arm.records) == 1:
         return arm.label, there[0]
-    best = max(there, key=lambda record: record.results.get("best/val/bleu", float("-inf")))
+    judged = [(record, name) for record in there for name in record.results if name.startswith("best/val/")]
+    judged = [(record, name) for record, name in judged if math.isfinite(record.results[name])]
+    names = {name for _, name in judged}
+    if len(names) != 1:
+        notes.append(f"{arm.label}: no common validation score; {there[0].name} was tested, the first of its runs")
+        return f"{arm.label} ({there[0].name})", there[0]
+    (name,) = names
+    better = max if goal_of(name) == "max" else min
+    best, _ = better(judged, key=lambda one: one[0].results[name])
     return f"{arm.label} ({best.name})", best
 
 

@@ -7,6 +7,10 @@ from seqtrain.errors import UserError
 from seqtrain.runs.records import RunRecord
 
 
+class DifferentTextsError(UserError):
+    """Systems translated different sentences."""
+
+
 @dataclass(frozen=True)
 class Texts:
     """What one system made of a test set.
@@ -55,7 +59,7 @@ def require_same(first: Texts, other: Texts) -> None:
     """Two systems can be compared only on the same sentences.
 
     Raises:
-        UserError: sources or references differ; the message says where first.
+        DifferentTextsError: sources or references differ; the message says where first.
     """
     for what in ("sources", "references"):
         ours, theirs = getattr(first, what), getattr(other, what)
@@ -72,8 +76,8 @@ def require_same(first: Texts, other: Texts) -> None:
             )
 
 
-def _different(first: Texts, other: Texts, how: str) -> UserError:
-    return UserError(
+def _different(first: Texts, other: Texts, how: str) -> DifferentTextsError:
+    return DifferentTextsError(
         f"{first.name} and {other.name} cannot be compared: {how}",
         "Evaluate both on the same data: python -m seqtrain evaluate run=RUN data.KEY=VALUE.",
     )

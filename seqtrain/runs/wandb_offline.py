@@ -1,5 +1,6 @@
 """W&B runs in folders: `offline-run-*`, and what an online run keeps on the disk. Imports no torch."""
 
+import logging
 from collections.abc import Iterable
 from functools import cached_property, partial
 from pathlib import Path
@@ -7,9 +8,12 @@ from typing import Any
 
 from seqtrain.errors import UserError
 from seqtrain.runs.files import text_of
+from seqtrain.runs.markdown import first_line
 from seqtrain.runs.records import RunRecord
 from seqtrain.runs.wandb_log import Segment, read_rows, read_segment
 from seqtrain.runs.wandb_record import MANIFEST, history, ours, record
+
+log = logging.getLogger(__name__)
 
 FOLDERS = ("offline-run-*", "run-*")
 """How W&B names the folders of runs: `latest-run` leads to one of them."""
@@ -53,20 +57,25 @@ def find(path: Path) -> list[Path]:
 def read(logs: Iterable[Path]) -> dict[str, RunRecord]:
     """The runs that logs are of, by W&B's ids; what a run logged after it was resumed belongs to it.
 
+    A warning says of which runs nothing can be read, where others can.
+
     Raises:
-        UserError: nothing can be read of a run, or seqtrain has logged none of them.
+        UserError: nothing can be read of any run, or seqtrain has logged none of them.
     """
     parts: dict[str, list[Segment]] = {}
     unreadable: dict[str, UserError] = {}
-    for log in logs:
+    for path in logs:
         try:
-            part = read_segment(log)
+            part = read_segment(path)
             parts.setdefault(part.identity, []).append(part)
         except UserError as error:
-            unreadable[log.stem.removeprefix("run-")] = error
-    for identity in unreadable.keys() - parts.keys():
-        raise unreadable[identity]
-    return ours((partial(_joined, found) for found in parts.values()), "W&B's folders")
+            unreadable[path.stem.removeprefix("run-")] = error
+    if not parts:
+        raise next(iter(unreadable.values()))
+    found = ours((partial(_joined, found) for found in parts.values()), "W&B's folders")
+    for identity in sorted(unreadable.keys() - parts.keys()):
+        log.warning("left out: %s", first_line(unreadable[identity]))
+    return found
 
 
 def _joined(parts: list[Segment]) -> tuple[str, RunRecord]:

@@ -83,6 +83,7 @@ def test_mistakes(seqtrain: Seqtrain, argv: str, message: str) -> None:
         ("evaluate", ["run=", "checkpoint=best|last|averaged|PATH", "split=", "data=", "decoding="]),
         ("translate", ["run=", "checkpoint=best|last|averaged|PATH", "--input", "--output", "--n-best", "decoding="]),
         ("answer", ["run=", "checkpoint=best|last|averaged|PATH", "--input", "--output", "--json"]),
+        ("reproduce", ["RUN", "--check", "out=", "tolerance=", "data.KEY=", "trainer.accelerator=", "logger="]),
     ],
 )
 def test_help_lists_every_option(seqtrain: Seqtrain, command: str, options: list[str]) -> None:

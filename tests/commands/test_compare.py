@@ -139,6 +139,49 @@ def test_a_group_of_seeds_is_tested_by_the_one_that_was_the_best_in_validation(
     ]
 
 
+def test_what_is_not_finished_stands_for_nothing_and_evaluations_are_chosen_as_their_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(PairedTest._DEFAULT_SAMPLES, "bs", 20)
+    made(tmp_path / "other", right=0.7, **{"model.hidden": 16})
+    for seed in (1, 2, 3):
+        place = made(tmp_path / f"run-{seed}", right=0.7, seed=seed, **{"model.hidden": 8})
+        texts(place / "evaluations" / "beam", right=0.7 + seed / 100)
+        (place / "evaluations" / "beam" / "results.json").write_text(json.dumps({"metrics": {"test/bleu": 1.0}}))
+    manifest = json.loads(Path("run-3/manifest.json").read_text())
+    Path("run-3/manifest.json").write_text(json.dumps({**manifest, "status": "interrupted"}))
+    main(["run-*", "other"])
+    assert "model.hidden=8 (run-2) (baseline)" in capsys.readouterr().out
+    main(["run-*/evaluations/beam", "other"])
+    assert "(run-3/beam) (baseline)" in capsys.readouterr().out
+
+
+def test_what_is_given_first_is_the_baseline(systems: None, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = json.loads(Path("b/manifest.json").read_text())
+    Path("b/manifest.json").write_text(json.dumps({**manifest, "started": "2031"}))
+    for first, second in ("ab", "ba"):
+        main([first, second, "by=name"])
+        assert f"| {first} (baseline) |" in capsys.readouterr().out
+
+
+def test_runs_that_are_no_seeds_of_each_other_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made(tmp_path / "a", seed=1, **{"model.hidden": 8})
+    made(tmp_path / "b", seed=2, **{"model.hidden": 8, "resume": "b"})
+    made(tmp_path / "c", seed=2, **{"model.hidden": 16})
+    main(["a", "b", "c", "by=model"])
+    text = capsys.readouterr().out
+    assert "- gru: its runs differ in model.hidden, not in the seed alone" in text
+    assert "- gru: 2 runs have the seed 2; each counts" in text
+    main(["a", "b"])
+    text = capsys.readouterr().out
+    assert "| gru | 50.00 ± 0.0000 |" in text  # a run that was gone on with stays in its group
+    assert "not in the seed alone" not in text
+
+
 def test_other_sources_are_refused_with_the_first_line_that_differs(systems: None) -> None:
     file = Path("b/hypotheses/test.source.txt")
     lines = file.read_text("utf-8").split("\n")
@@ -180,10 +223,46 @@ def test_what_is_not_comparable_is_refused_unless_it_is_allowed(
             (place / "hypotheses").mkdir()
             (place / "hypotheses" / "test.reference.txt").write_text(f"{number}\n")
     argv = ["run0", "run1", "by=name", "test=none"]
-    with pytest.raises(UserError, match=rf"side by side:\n  different {kind}: .*run0; .*run1(.|\n)*allow={kind}"):
+    with pytest.raises(UserError, match=rf"side by side:\n  different {kind}.*: .*run0; .*run1(.|\n)*allow={kind}"):
         main(argv)
     assert main([*argv, f"allow={kind}"]) == 0
-    assert f"\n- different {kind}: " in capsys.readouterr().out
+    assert f"\n- different {kind}" in capsys.readouterr().out
+
+
+def test_the_test_data_counts_that_a_result_is_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two runs and an evaluation with the same training data, one has another test set."""
+    monkeypatch.chdir(tmp_path)
+    splits = {"train": "a" * 64, "test": "b" * 64}
+    for name in ("run0", "run1"):
+        write_run(tmp_path / name, results={"test/nll": 1.0}, data={"fingerprint": "f" * 64, "splits": splits})
+    place = tmp_path / "run1" / "evaluations" / "other"
+    place.mkdir(parents=True)
+    (place / "results.json").write_text(
+        json.dumps({"metrics": {"test/nll": 0.5}, "data": {"splits": {"test": "c" * 64}}})
+    )
+    assert main(["run0", "run1", "by=name"]) == 0
+    with pytest.raises(UserError, match=r"different test data: bbbbbbbbbbbb of run0; cccccccccccc of run1/other"):
+        main(["run0", str(place), "by=name"])
+
+
+def test_references_that_are_allowed_to_differ_leave_the_test_out(
+    systems: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("b/hypotheses/test.reference.txt").write_text("other\n" * 60)
+    assert main(["a", "b", "by=name", "allow=reference"]) == 0
+    assert "- not tested: a and b cannot be compared: 60 of 60 references differ" in capsys.readouterr().out
+
+
+def test_many_systems_are_compared_without_a_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(13):
+        made(tmp_path / f"run{number}", right=0.5)
+    assert main(["run*", "by=name"]) == 0
+    assert "- not tested: 13 systems are too many" in capsys.readouterr().out
+    with pytest.raises(UserError, match="13 systems are too many"):
+        main(["run*", "by=name", "test=bootstrap"])
 
 
 def test_what_differs_is_shown_and_only_that(
@@ -218,6 +297,7 @@ def test_everything_is_written_and_is_the_same(
     assert [group["label"] for group in found["groups"]] == ["a", "b"]
     assert found["groups"][0]["results"]["test/bleu"] == {"mean": 80.0, "sd": 0.0, "n": 1, "best": 80.0}
     assert found["groups"][0]["per_second"] == 100.0
+    assert found["groups"][1]["results"]["test/nll"]["best"] == 1.0
     (line,) = found["curves"][0]["lines"]
     assert len(line["points"]) <= 301
     assert line["points"][-1] == [999, 0.001, 0.0, 1]
@@ -248,6 +328,7 @@ def test_mistakes(systems: None, tmp_path: Path) -> None:
         ([], "compare needs runs"),
         (["a", "e f"], "e f is neither the directory of a run nor of a multirun"),
         (["a", "test=t"], "test=t: must be bootstrap, randomisation or none"),
+        (["a", "c", "test=bootstrap,none"], "test=bootstrap,none: must be"),
         (["a", "c", "split=train"], "split=train: must be test or val"),
         (["a", "c", "allow=dat"], "allow=dat: must be data, tokenizer, reference or signature"),
         (["a", "c", "splitt=test"], r"splitt=test: no such option; did you mean split\?"),

@@ -131,6 +131,20 @@ def test_what_is_missing_is_said_and_not_counted(sweep: Path) -> None:
     assert "- the runs were made with different data: eeeeeeeeeeee, ffffffffffff" in notes
 
 
+def test_what_a_terminal_would_take_for_a_command_is_an_escape(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "\x1b]0;owned\x07\x1b[2J\u202e\udc80"
+    study, git = {**STUDY, "title": hostile, "arm": f"new\n| {hostile}"}, {"commit": hostile}
+    for place in sweep.iterdir():
+        config = place / ".hydra" / "config.yaml"
+        config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), "study": study}))
+    write_run(sweep / "x", study=study, status="failed", error=hostile, git=git, choices={"study": "lengths"})
+    compare.main([str(sweep)])
+    text = capsys.readouterr().out
+    assert all(line.isprintable() for line in text.splitlines())
+    assert "- x: failed: \\x1b]0;owned\\x07\\x1b[2J\\u202e\\udc80; not counted" in text
+    assert "| new\\n\\| \\x1b]0" in text
+
+
 def test_a_run_that_ended_before_its_record_began_is_named(sweep: Path) -> None:
     place = write_run(sweep / "rnn-9", study={**STUDY, "arm": "rnn"}, seed=9)
     (place / "manifest.json").unlink()
@@ -226,7 +240,9 @@ def test_parts_are_shown_by_themselves_and_their_mean_is_the_result(tmp_path: Pa
     }
     assert table(text, "test/supported by task, %")["mean"] == ["80.0"]
     compare.main([str(tmp_path), f"out={tmp_path / 'out'}"])
-    first, second = json.loads((tmp_path / "out" / "comparison.json").read_text())["parts"]
+    found = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert [(group["complete"], group["runs"]) for group in found["groups"]] == [(1, 1), (0, 1), (1, 1)]
+    first, second = found["parts"]
     assert (first["name"], first["parts"], first["limit"], second["metric"]) == ("task", [1, 2], 5.0, "test/supported")
     columns = {column["label"]: (column["values"], column["mean"], column["failed"]) for column in first["columns"]}
     assert columns["one"] == ([2.0, 6.0], 4.0, 1)
@@ -281,6 +297,20 @@ def test_mistakes_are_one_message(sweep: Path, monkeypatch: pytest.MonkeyPatch, 
         main(words)
     assert message in str(caught.value)
     assert sorted(place.rglob("*")) == before
+
+
+def test_a_damaged_run_among_others_is_left_out(sweep: Path, caplog: pytest.LogCaptureFixture) -> None:
+    damaged = write_run(sweep / "damaged\x1b[2J")
+    (damaged / "manifest.json").write_text("{")
+    for place in (str(sweep), f"{sweep}/*"):
+        caplog.clear()
+        assert len(collect([place])) == 6
+        (message,) = caplog.messages
+        assert message.startswith("left out: cannot read")
+        assert message.isprintable()
+    for places in ([str(damaged)], [str(sweep), str(damaged)], [f"{sweep}/dam*"]):
+        with pytest.raises(UserError, match="cannot read"):
+            collect(places)
 
 
 def test_numbers_say_what_they_can() -> None:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from seqtrain.config.compose import Sources, compose, compose_job, jobs, parse
+from seqtrain.config.compose import compose, compose_job, jobs, parse
 from seqtrain.config.directories import quoted
+from seqtrain.config.places import Sources
 from seqtrain.errors import UserError
 
 

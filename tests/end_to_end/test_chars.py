@@ -20,7 +20,7 @@ def test_own_text(
     done = seqtrain("model=lstm", "data=chars", "data.path=own.txt", *options, *TINY, "hydra.run.dir=run")
     assert done.returncode == 0, done.stderr
     run = tmp_path / "run"
-    assert manifest(run)["data"]["sizes"] == {"train": 2052, "val": 114}
+    assert manifest(run)["data"]["sizes"] == {"train": 2052, "val": 114, "test": 114}
     assert json.loads((run / "tokenizer" / "vocabulary.json").read_text()) == [*"\n abehlorsty"]
     lines = metrics(run)
     bits = [line["train/bits"] for line in lines if "train/bits" in line]

@@ -101,8 +101,8 @@ def test_neither_padding_nor_other_questions_change_anything(options: dict[str, 
     stories = torch.cat([padded([[7, 7, 7]], 5, 8), padded(STORY, 5, 8), padded([], 5, 8)])
     asked = torch.tensor([[1, 0, 0, 0], [*QUESTION, 0], [2, 3, 4, 5]])
     logits, hops = net.read(stories, asked)
-    torch.testing.assert_close(logits[1:2], alone)
-    torch.testing.assert_close(hops[1:2, :, :3], weights)
+    torch.testing.assert_close(logits[1:2], alone, rtol=1e-5, atol=1e-5)  # sums of other shapes have another order
+    torch.testing.assert_close(hops[1:2, :, :3], weights, rtol=1e-5, atol=1e-5)
     assert not hops[1, :, 3:].any()
     torch.testing.assert_close(hops.sum(2), torch.tensor([1.0, 1.0, 0.0]).unsqueeze(1).expand(3, hops.shape[1]))
     assert logits.isfinite().all()  # of no story, too

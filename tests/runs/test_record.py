@@ -2,16 +2,19 @@
 
 import hashlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
 from seqtrain.errors import UserError
-from seqtrain.runs.environment import changes, environment, git_state
+from seqtrain.runs.environment import changes, environment, git_state, surroundings
 from seqtrain.runs.record import Run
 
 CONFIG = OmegaConf.create({"model": {"hidden": 8, "twice": "${model.hidden}"}, "seed": 1})
@@ -86,6 +89,21 @@ def test_fields_are_merged_and_it_ends(run: Run) -> None:
     assert [p.name for p in run.directory.iterdir() if p.name.endswith(".part")] == []
 
 
+def test_a_run_that_is_gone_on_with_keeps_what_its_configuration_was(run: Run) -> None:
+    other = OmegaConf.create({"model": {"hidden": 16, "twice": 8, "new": 1}, "seed": 1, "resume": "auto"})
+    run.resume(CONFIG)
+    run.resume(other)
+    assert [part["changed"] for part in run.manifest["resumed"]] == [{}, {"model.hidden": 8, "model.new": None}]
+    assert run.manifest["config"]["model"]["hidden"] == 16
+
+
+def test_a_plain_configuration_has_nothing_from_outside(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "seen")
+    assert run.plain_config({})["model"] == {"hidden": 8, "twice": 8}
+    run.config_path.write_text("tags: ['${oc.env:SECRET}']\nseed: 1\n")
+    assert run.plain_config({}) == {"tags": ["${oc.env:SECRET}"], "seed": 1}
+
+
 def test_a_run_is_not_overwritten(run: Run) -> None:
     with pytest.raises(UserError, match="resume="):
         Run.create(run.directory, CONFIG)
@@ -113,6 +131,48 @@ def test_damaged_record(run: Run) -> None:
         _ = run.config
 
 
+LAUGHS = "a: &a [1, 1]\n" + "".join(
+    f"{b}: &{b} [{', '.join(f'*{a}' for _ in range(9))}]\n" for a, b in pairwise("abcdefghi")
+)
+
+
+@pytest.mark.parametrize("text", ["[" * 100000, '{"a": ' * 900 + "1" + "}" * 900, "{", "\xff"])
+def test_a_manifest_that_cannot_be_read_is_one_message(run: Run, text: str) -> None:
+    run.manifest_path.write_text(text, encoding="latin-1")
+    with pytest.raises(UserError, match="damaged"):
+        _ = run.manifest
+
+
+DOUBLING = "".join(f"k{i}: ${{k{i + 1}}}${{k{i + 1}}}\n" for i in range(40)) + "k40: x\n"
+
+
+@pytest.mark.parametrize("text", [LAUGHS, DOUBLING, "[" * 5000, "a: ["])
+def test_a_configuration_that_cannot_be_read_is_one_message(run: Run, text: str) -> None:
+    run.manifest_path.unlink()
+    for path in (run.config_path, run.overrides_path):
+        path.write_text(text)
+    for read in (lambda: run.config, lambda: run.plain_config({}), lambda: run.overrides):
+        with pytest.raises(UserError, match="damaged"):
+            read()
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "metrics.jsonl", ".hydra/config.yaml", ".hydra/overrides.yaml"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(run: Run, name: str) -> None:
+    (run.directory / name).unlink(missing_ok=True)
+    os.mkfifo(run.directory / name)
+    program = """if True:
+        import sys
+        from pathlib import Path
+        from seqtrain.runs.record import Run
+        run = Run(Path(sys.argv[1]))
+        print(run.metrics(), run.manifest["status"], run.plain_config({})["seed"], run.overrides)
+    """
+    command = [sys.executable, "-c", program, str(run.directory)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    said = "[] running 1" if name == "metrics.jsonl" else f"UserError: cannot read {run.directory / name}"
+    assert said in done.stdout + done.stderr
+
+
 def test_checkpoints(run: Run) -> None:
     with pytest.raises(UserError, match=r"has no best\.ckpt \(its status: running\)"):
         run.checkpoint("best")
@@ -130,35 +190,75 @@ def test_metrics_without_the_line_that_was_cut_short(run: Run) -> None:
     assert run.metrics() == [{"step": 0}, {"step": 1}]
 
 
-def test_git_state(tmp_path: Path) -> None:
-    def git(*arguments: str) -> None:
-        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True)
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """The folder of a package in a repository."""
+    package = tmp_path / "repository" / "code"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_bytes(b"a = 1\n")
+    (package / "windows.py").write_bytes(b"a = 1\r\nb = 2\r\n")
+    (package / "latin.py").write_bytes(b"# \xe4\na = 1\n")
+    assert git_state(package / "__init__.py") is None
+    git(package.parent, "init")
+    git(package.parent, "config", "diff.noprefix", "true")
+    git(package.parent, "add", ".")
+    git(package.parent, "commit", "-m", "a")
+    return package
 
-    code, other = tmp_path / "code.py", tmp_path / "installed.py"
-    assert git_state(code) is None
-    code.write_text("a = 1\n")
-    git("init")
-    git("add", "code.py")
-    git("commit", "-m", "a")
+
+def git(folder: Path, *arguments: str, given: bytes | None = None) -> None:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, input=given)
+
+
+def test_git_state(package: Path) -> None:
+    code = package / "__init__.py"
     state = git_state(code)
     assert state is not None
     assert len(state["commit"]) == 40
     assert state["dirty"] is False
-    assert changes(code) == ""
+    assert changes(package) == b""
     code.write_text("a = 2\n")
     assert git_state(code) == {**state, "dirty": True}
-    other.write_text("b = 1\n")
-    (tmp_path / "data.bin").write_bytes(b"\0" * 99)
-    assert git_state(other) is None
-    differing = changes(code)
-    # Applied to the commit it gives the same files again.
-    git("clone", ".", "again")
-    done = subprocess.run(["git", "apply"], cwd=tmp_path / "again", input=differing, text=True, check=False)
-    assert done.returncode == 0
-    assert (tmp_path / "again" / "code.py").read_text() == "a = 2\n"
-    assert (tmp_path / "again" / "installed.py").read_text() == "b = 1\n"
-    assert not (tmp_path / "again" / "data.bin").exists()
+    (package / "installed.py").touch()
+    assert git_state(package / "installed.py") is None
+
+
+def test_changes_can_be_applied_and_have_no_other_files(package: Path) -> None:
+    top = package.parent
+    changed = {
+        "code/__init__.py": b"a = 2\n",
+        "code/windows.py": b"a = 1\r\nb = 3\r\n",
+        "code/latin.py": b"# \xe4\xf6\na = 2\n",
+        "code/new.py": b"\xe4 = 1\r\n",
+        "conf/model/new \xe4.yaml": b"a: 1\n",
+        "hydra_plugins/new.py": b"a = 1\n",
+    }
+    others = ["notes.txt", "notes.py", "diary/notes.yaml", "code/notes.txt", "code/data.bin"]
+    for name in [*changed, *others]:
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_bytes(changed.get(name, b"secret"))
+    content = changes(package)
+    assert content is not None
+    assert b"secret" not in content
+    git(top, "clone", ".", "again")
+    git(top / "again", "apply", "--whitespace=nowarn", given=content)
+    assert {name: (top / "again" / name).read_bytes() for name in changed} == changed
+    assert not [name for name in others if (top / "again" / name).exists()]
+
+
+def test_what_git_does_not_tell_is_not_taken_for_no_changes(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (package / "__init__.py").write_text("a = 2\n")
+    whole = shutil.which("git")
+    fake = package.parent / "bin" / "git"
+    fake.parent.mkdir()
+    fake.write_text(f'#!/bin/sh\n[ "$1" = diff ] && exit 128\nexec {whole} "$@"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(fake.parent), prepend=os.pathsep)
+    assert changes(package) is None
+    found, content = surroundings("changes.diff")
+    assert content == b""
+    assert found["git"] is None or found["git"]["changes"] is None
 
 
 def test_environment_is_json() -> None:

@@ -222,15 +222,19 @@ def test_a_killed_process_and_a_run_of_another_program(tmp_path: Path) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
     (tmp_path / "wandb" / "offline-run-x").mkdir()
     (tmp_path / "wandb" / "offline-run-x" / "run-killed01.wandb").touch()  # a part of which nothing had been written
+    (tmp_path / "wandb" / "offline-run-y").mkdir()
+    (tmp_path / "wandb" / "offline-run-y" / "run-early001.wandb").touch()  # a run of which nothing had been written
     done = python(READ)
     assert done.stdout == "[('running', 3)] False\n", done.stderr
-    assert done.stderr.strip() == "W&B's folders: left out 1 W&B runs that seqtrain did not log."
+    foreign, early = done.stderr.splitlines()
+    assert foreign == "W&B's folders: left out 1 W&B runs that seqtrain did not log."
+    assert early.startswith(f"left out: nothing can be read of {Path('wandb/offline-run-y/run-early001.wandb')}")
     killed = only(tmp_path / "wandb")
     steps = [step for step, _ in killed.curve("train/loss")]
     assert steps == list(range(len(steps))) != []
-    (foreign,) = tmp_path.glob("wandb/*-foreign1/*.wandb")
+    (other,) = tmp_path.glob("wandb/*-foreign1/*.wandb")
     with pytest.raises(UserError, match=r"is no run of seqtrain: there is no manifest"):
-        collect([str(foreign)])
+        collect([str(other)])
     with pytest.raises(UserError, match=r"nothing can be read of .*run-killed01.wandb: it is empty"):
         collect([str(tmp_path / "wandb" / "offline-run-x")])
     (tmp_path / "other.wandb").write_text("not a log")

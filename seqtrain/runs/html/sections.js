@@ -36,7 +36,7 @@ function groupsSection(comparison, looks) {
   ]);
   const said = "Mean ± standard deviation over seeds. ";
   const marked = best.length > 0 ? `Bold: the best ${primary} (${HIGHER[comparison.goal]}). ` : "";
-  const timed = "Training time is of one run.";
+  const timed = comparison.parts.length > 0 ? "Training time is of all parts." : "Training time is of one run.";
   return section("Groups", [
     element("p", {}, said + marked + timed),
     ...makeTable({ label: "Groups", columns, rows: groups, foot, filter: "group" }),
