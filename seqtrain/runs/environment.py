@@ -49,7 +49,7 @@ def surroundings(name: str) -> tuple[dict[str, Any], bytes]:
 
 
 def git_state(source: Path = Path(__file__)) -> dict[str, Any] | None:
-    """The commit that the code is at and whether anything differs from it; `None` when git does not track the code.
+    """The commit that the code is at and whether a file that git knows differs from it; `None` where it knows no code.
 
     An installed package can lie inside a repository that does not track it (a virtual environment in a project's
     folder): that project's commit says nothing about this code, so it is not reported.
@@ -60,7 +60,7 @@ def git_state(source: Path = Path(__file__)) -> dict[str, Any] | None:
     folder = source.resolve().parent
     if _git(folder, "ls-files", "--error-unmatch", source.name) is None:
         return None
-    commit, status = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain")
+    commit, status = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain", "--untracked-files=no")
     if commit is None:
         return None
     return {"commit": _text(commit), "dirty": None if status is None else bool(status)}

@@ -280,7 +280,7 @@ def _not_seeds(comparison: "Comparison") -> Iterator[str]:
 
 def _commit(record: RunRecord) -> str:
     git = record.manifest.get("git") or {}
-    return str(git.get("commit", ""))[:12] + (" with changes" if git.get("dirty") else "")
+    return str(git.get("commit", ""))[:12] + (" with changes" if git.get("dirty") or git.get("changes") else "")
 
 
 def _data(record: RunRecord) -> str:
