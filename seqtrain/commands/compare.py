@@ -31,7 +31,7 @@ from seqtrain.runs.collect import arms, collect, grouped
 from seqtrain.runs.comparison import Comparison, plain, spreadsheet
 from seqtrain.runs.differences import KINDS, differences, require_comparable
 from seqtrain.runs.files import write_text
-from seqtrain.runs.markdown import markdown
+from seqtrain.runs.markdown import first_line, markdown
 from seqtrain.runs.page import page
 from seqtrain.runs.records import Arm
 from seqtrain.runs.shown import shown
@@ -80,15 +80,11 @@ def _tested(found: Sequence[Arm], request: Request, notes: list[str]) -> Signifi
         return None
     try:
         tested = significance(found, cast(Test, request.test), request.split)
-    except TooManyError as error:
-        if request.test_needed:
+    except (TooManyError, DifferentTextsError) as error:
+        needed = request.test_needed if isinstance(error, TooManyError) else "reference" not in request.allow
+        if needed:
             raise
-        notes.append(f"not tested: {str(error).partition(chr(10))[0]}")
-        return None
-    except DifferentTextsError as error:
-        if "reference" not in request.allow:
-            raise
-        notes.append(f"not tested: {str(error).partition(chr(10))[0]}")
+        notes.append(f"not tested: {first_line(error)}")
         return None
     if tested is None and request.test_needed:
         for arm in found:

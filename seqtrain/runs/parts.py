@@ -49,15 +49,12 @@ def every_part(arms: Sequence[Arm], study: Study) -> list[int]:
     return sorted({part for arm in arms for parts in by_seed(arm, study, study.metrics[0]).values() for part in parts})
 
 
-def means(arm: Arm, study: Study, metric: str, parts: Sequence[int]) -> list[float]:
-    """Of each seed that has all parts the mean over them."""
+def per_seed(arm: Arm, study: Study, metric: str, parts: Sequence[int]) -> list[float]:
+    """An arm's results, one a seed: of its runs or, where there are parts, the means over them of each that has all."""
+    if not parts:
+        return arm.values(metric)
     found = by_seed(arm, study, metric).values()
     return [statistics.fmean(one[part] for part in parts) for one in found if one.keys() >= set(parts)]
-
-
-def per_seed(arm: Arm, study: Study, metric: str, parts: Sequence[int]) -> list[float]:
-    """An arm's results, one a seed: of its runs or, where a study is in parts, the means over them."""
-    return means(arm, study, metric, parts) if parts else arm.values(metric)
 
 
 def notes(arms: Sequence[Arm], study: Study) -> Iterator[str]:
