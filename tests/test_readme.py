@@ -104,7 +104,7 @@ class Place:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
         if command.startswith("python -m seqtrain ") and "|" not in line:
             words = shlex.split(line)[3:]
-            return warm.run(words, self.work, environment, b"")
+            return warm.Started(words, self.work, environment).wait()
         return subprocess.run(
             line,
             shell=True,

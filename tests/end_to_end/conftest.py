@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -50,8 +51,22 @@ class Seqtrain:
         return {name: value for name, value in os.environ.items() if name not in RANKS} | ours
 
     def __call__(self, *words: str | Path, stdin: str | bytes = b"") -> subprocess.CompletedProcess[str]:
+        return self.begin(*words, stdin=stdin).wait()
+
+    def begin(self, *words: str | Path, stdin: str | bytes = b"", **environment: str) -> warm.Started:
+        """The same, begun and not waited for; with variables of its own."""
         given = stdin.encode() if isinstance(stdin, str) else stdin
-        return warm.run([str(word) for word in words], self.folder, self.environment, given)
+        return warm.Started([str(word) for word in words], self.folder, self.environment | environment, given)
+
+    def ranks(self, *words: str | Path, number: int = 2, **environment: str) -> list[warm.Started]:
+        """The processes of one run, begun as `torchrun` begins them."""
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            port = found.getsockname()[1]
+        common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(number)} | environment
+        common |= {"LOCAL_WORLD_SIZE": str(number), "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "test"}
+        asked = [f"trainer.devices={number}", "trainer.strategy=ddp", *words]
+        return [self.begin(*asked, RANK=str(rank), LOCAL_RANK=str(rank), **common) for rank in range(number)]
 
     def cold(
         self, *words: str | Path, preexec_fn: Callable[[], None] | None = None

@@ -17,21 +17,47 @@ CONTEXT = get_context("forkserver")
 CONTEXT.set_forkserver_preload(IMPORTED)
 
 
-def run(words: list[str], folder: Path, environment: dict[str, str], stdin: bytes) -> subprocess.CompletedProcess[str]:
-    """Runs `python -m seqtrain` with these words to its end."""
-    _start_server()
-    with tempfile.TemporaryDirectory() as place:
-        streams = [Path(place) / name for name in ("stdin", "stdout", "stderr")]
-        streams[0].write_bytes(stdin)
-        process = CONTEXT.Process(target=_work, args=(words, folder, environment, streams))
-        process.start()
-        process.join(240)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-            raise subprocess.TimeoutExpired(words, 240, streams[1].read_bytes(), streams[2].read_bytes())
-        out, error = (stream.read_bytes().decode() for stream in streams[1:])
-    return subprocess.CompletedProcess(words, process.exitcode, out, error)
+class Started:
+    """`python -m seqtrain` with some words, begun.
+
+    Args:
+        words: the arguments.
+        folder: where it runs.
+        environment: all of its variables.
+        stdin: what it reads.
+    """
+
+    def __init__(self, words: list[str], folder: Path, environment: dict[str, str], stdin: bytes = b"") -> None:
+        _start_server()
+        self.words = words
+        self._place = tempfile.TemporaryDirectory()
+        self._streams = [Path(self._place.name) / name for name in ("stdin", "stdout", "stderr")]
+        self._streams[0].write_bytes(stdin)
+        self._process = CONTEXT.Process(target=_work, args=(words, folder, environment, self._streams))
+        self._process.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.exitcode is None
+
+    def send_signal(self, number: int) -> None:
+        """Sends it a signal, if it has not ended."""
+        if self.running and self._process.pid is not None:
+            os.kill(self._process.pid, number)
+
+    def wait(self, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        """Waits for its end, and kills it where that does not come; of what a signal ended, the code is -NUMBER."""
+        self._process.join(timeout)
+        late = self.running
+        if late:
+            self._process.kill()
+            self._process.join()
+        out, error = (path.read_bytes() if path.exists() else b"" for path in self._streams[1:])
+        self._place.cleanup()
+        if late:
+            raise subprocess.TimeoutExpired(self.words, timeout, out, error)
+        return subprocess.CompletedProcess(self.words, self._process.exitcode, out.decode(), error.decode())
 
 
 def _start_server() -> None:
