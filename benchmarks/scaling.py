@@ -10,7 +10,8 @@ Trainings of `STEPS` steps in processes of their own, the arrangements in turn, 
 - two processes of one training, each with batches as large as the one process has (the global batch is twice as large);
 - two processes of one training with batches of half the size (the global batch stays as it is).
 
-Then the mean over two processes (gloo, loopback) of gradients of several sizes, by itself.
+Then, by itself, the mean over two processes (gloo, loopback) of gradients of several sizes; and how much steps of one
+process differ in time: two processes wait for the slower one of each step.
 """
 
 import json
@@ -22,11 +23,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
 from benchmarks.timing import machine
+from benchmarks.training import bare_steps
+from seqtrain.config.allow import build
 from seqtrain.config.compose import compose
 
 STEPS, EVERY, WARM_UP, ROUNDS = 150, 10, 50, 3
@@ -92,9 +96,25 @@ def _communicate(rank: int, folder: str, sizes: Sequence[float]) -> None:
     dist.destroy_process_group()
 
 
+def step_seconds(config: Any) -> list[float]:
+    """Seconds of single steps of a plain loop, on one thread."""
+    torch.set_num_threads(1)
+    data = build(config.data, "data", seed=config.seed)
+    data.setup("fit")
+    model = build(config.model, "model", task=data.task)
+    steps, seconds = bare_steps(config, data, model), []
+    for _ in range(STEPS):
+        start = time.perf_counter()
+        next(steps)
+        seconds.append(time.perf_counter() - start)
+    print(f"{sum(p.numel() for p in model.parameters()):,} parameters")
+    return seconds[WARM_UP:]
+
+
 def main(overrides: list[str]) -> None:
-    """Prints rates, ratios to one process, and times of communication."""
-    tokens = int(compose([*SETTINGS, *overrides]).data.batch_tokens)
+    """Prints rates, ratios to one process, times of communication and of steps."""
+    config = compose([*SETTINGS, *overrides])
+    tokens = int(config.data.batch_tokens)
     ways = {
         "one process": lambda: train(overrides),
         "one process, two threads": lambda: train(overrides, threads=2),
@@ -115,6 +135,11 @@ def main(overrides: list[str]) -> None:
     print("mean over two processes:", flush=True)
     with TemporaryDirectory() as folder:
         torch.multiprocessing.spawn(_communicate, args=(folder, MEGABYTES), nprocs=2)
+    seconds = step_seconds(config)
+    mean = statistics.mean(seconds)
+    print(
+        f"a step of one process: {mean * 1e3:.0f} ms, standard deviation {statistics.stdev(seconds) / mean:.0%} of it"
+    )
 
 
 if __name__ == "__main__":
