@@ -4,7 +4,10 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_NTASKS", "SLURM_PROCID", "SEQTRAIN_RUN_DIR")
+RANKS = (
+    *("RANK", "LOCAL_RANK", "WORLD_SIZE", "SEQTRAIN_RUN_DIR"),
+    *("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_NTASKS", "SLURM_PROCID"),
+)
 """Variables by which a process takes itself for one of several."""
 
 WITHOUT_TORCH = """

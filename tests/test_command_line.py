@@ -130,10 +130,22 @@ def test_an_existing_run_is_refused(seqtrain: Run, tmp_path: Path) -> None:
     assert [file.name for file in run.iterdir()] == ["manifest.json"]
 
 
-def test_several_processes_without_a_named_directory_are_refused(seqtrain: Run, tmp_path: Path) -> None:
-    done = seqtrain(WORLD_SIZE="2", RANK="1")
-    assert done.returncode == 2
-    assert "Name the directory: hydra.run.dir=PATH" in done.stderr
+@pytest.mark.parametrize(
+    ("variables", "words", "message"),
+    [
+        ({"WORLD_SIZE": "1", "RANK": "0"}, ["trainer.devices=2"], "torchrun has started 1 process, but"),
+        (
+            {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": "0", "SLURM_NTASKS": "1"},
+            ["trainer=ddp", "trainer.num_nodes=2"],
+            "srun --nodes=2 --ntasks-per-node=2",
+        ),
+        ({}, ["trainer.num_nodes=2"], "torchrun --nnodes=2 --nproc-per-node=1"),
+    ],
+)
+def test_processes_that_do_not_fit_the_trainer_are_refused(
+    variables: dict[str, str], words: list[str], message: str, seqtrain: Run, tmp_path: Path
+) -> None:
+    assert_one_message(seqtrain(*words, **variables), message)
     assert _nothing_written(tmp_path)
 
 

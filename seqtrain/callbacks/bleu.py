@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from seqtrain.callbacks.gathering import gathered
-from seqtrain.callbacks.showing import log_buckets, log_pictures
+from seqtrain.callbacks.showing import SAME, log_buckets, log_pictures
 from seqtrain.config.types import NonNegative
 from seqtrain.decoding.positions import cut, longest
 from seqtrain.decoding.settings import Decoding
@@ -147,8 +147,8 @@ class BLEU(pl.Callback):
             if found.ci is not None:
                 logged |= {f"{name}_mean": found.mean, f"{name}_ci": found.ci}
         for name, value in logged.items():
-            # Every rank has gathered all texts, so every rank has the same number.
-            pl_module.log(f"{split}/{name}", value, prog_bar=name == "bleu", on_step=False, on_epoch=True, batch_size=1)
+            options: dict[str, Any] = {"prog_bar": name == "bleu", "on_step": False, "on_epoch": True, "batch_size": 1}
+            pl_module.log(f"{split}/{name}", value, **options, **SAME)
         if trainer.is_global_zero:
             if self.save:
                 self._write(trainer, split, rows, scores["bleu"].score)

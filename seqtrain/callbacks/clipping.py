@@ -11,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from seqtrain.config.types import PositiveFloat
 from seqtrain.errors import UserError
+from seqtrain.layers.sharding import whole
 
 log = logging.getLogger(__name__)
 
@@ -102,11 +103,11 @@ class GradientClipping(pl.Callback):
         if not parameters:
             return
         gradients = [p.grad for p in parameters]
-        total = torch.nn.utils.get_total_norm(gradients)
+        total = whole(torch.nn.utils.get_total_norm(gradients))
         size = total.item()  # the one wait for the device; nothing is scaled by a norm that is not finite
         self._steps += 1
         if math.isfinite(size):
-            self._clipped = self._clipped.to(total.device) + self._clip(parameters, gradients, total)
+            self._clipped = self._clipped.to(total.device) + whole(self._clip(parameters, gradients, total))
         else:
             self._refuse(trainer, pl_module, parameters, size, stop=self.non_finite == "stop" and scaler is None)
         if _logs(trainer):
@@ -223,7 +224,7 @@ def _logs(trainer: Any) -> bool:
 
 def _not_finite(pl_module: pl.LightningModule) -> Iterator[str]:
     for name, parameter in pl_module.named_parameters():
-        if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
+        if parameter.grad is not None and not whole(torch.isfinite(parameter.grad).all()):
             yield name
             return
 

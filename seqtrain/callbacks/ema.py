@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from seqtrain.config.types import Probability
 from seqtrain.errors import UserError
+from seqtrain.layers.sharding import parts, spread, whole_values
 
 
 class EMA(pl.Callback):
@@ -62,7 +63,7 @@ class EMA(pl.Callback):
         self._other = {name: value.detach().clone() for name, value in parameters.items()}
         self._swapped, self._updates, self._step = False, loaded.get("updates", 0), loaded["step"]
         for name, value in loaded.get("trained", {}).items():
-            parameters[name].copy_(value)
+            parameters[name].copy_(spread(value, parameters[name]))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -89,7 +90,7 @@ class EMA(pl.Callback):
             return
         self._update(trainer, pl_module)  # another callback may save before this one's turn
         inside = {name: value.detach() for name, value in pl_module.named_parameters()}
-        averages, trained = (inside, self._other) if self._swapped else (self._other, inside)
+        averages, trained = map(whole_values, (inside, self._other) if self._swapped else (self._other, inside))
         checkpoint["state_dict"] = {**checkpoint["state_dict"], **_under_all_names(pl_module, averages)}
         checkpoint["ema"] = {"trained": trained, "updates": self._updates}
 
@@ -104,14 +105,13 @@ class EMA(pl.Callback):
         if self._other is None or self._swapped or trainer.global_step == self._step:
             return
         decay = min(self.decay, (1 + self._updates) / (10 + self._updates))
-        torch._foreach_lerp_(list(self._other.values()), list(pl_module.parameters()), 1 - decay)
+        torch._foreach_lerp_(parts(self._other.values()), parts(pl_module.parameters()), 1 - decay)
         self._updates, self._step = self._updates + 1, trainer.global_step
 
     @torch.no_grad()
     def _swap(self, pl_module: pl.LightningModule) -> None:
         assert self._other is not None
-        parameters: list[Tensor] = list(pl_module.parameters())
-        other = list(self._other.values())
+        parameters, other = parts(pl_module.parameters()), parts(self._other.values())
         inside = [value.clone() for value in parameters]
         torch._foreach_copy_(parameters, other)
         torch._foreach_copy_(other, inside)

@@ -90,7 +90,7 @@ class GradientFlow(pl.Callback):
         """Finds the layers."""
         network = getattr(pl_module, "network", None)
         known = [] if network is None else layer_names(network)
-        if not known:
+        if not known and trainer.is_global_zero:
             log.warning("gradient flow: the model has no recurrent layer, so nothing is measured")
         self._names = self._chosen(known) if known else []
 

@@ -15,6 +15,9 @@ class Randomness(pl.Callback):
     It also sees to it that loaders which can go on in the middle of an epoch do so where a learning rate schedule is
     computed from the length of the training.
 
+    Ranks that begin with the same states, as a seed gives them, would drop the same units in dropout: each goes on with
+    numbers of its own.
+
     Validation is kept out of the training's stream: what it draws changes nothing in the steps that follow. So a run
     that was stopped after any step and resumed makes the same numbers as one that never stopped.
     """
@@ -64,6 +67,8 @@ class Randomness(pl.Callback):
             # the checkpoint's position in the data was known: Lightning would keep them, at their beginning.
             trainer.fit_loop._combined_loader = None
             self._resumed = False
+        elif trainer.global_rank > 0:
+            torch.manual_seed(torch.initial_seed() + trainer.global_rank)
         if self._loaded is not None and not self._inside_epoch:
             restore(self._loaded)
             self._loaded = None

@@ -7,6 +7,11 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import WandbLogger
 
+SAME: Mapping[str, Any] = {"sync_dist": True, "reduce_fx": "max"}
+"""How a number is logged that is the same on every rank: Lightning asks for some reduction, and the mean of three equal
+numbers can be another one.
+"""
+
 
 def log_buckets(module: pl.LightningModule, split: str, attribute: str, rows: Iterable[Mapping[str, Any]]) -> None:
     """Logs the metrics of every bucket as `SPLIT_by_ATTRIBUTE/METRIC_LOW-HIGH`.
@@ -20,8 +25,7 @@ def log_buckets(module: pl.LightningModule, split: str, attribute: str, rows: It
     for row in rows:
         for name in (name for name in row if name not in ("low", "high", "count")):
             key = f"{split}_by_{attribute}/{name}_{row['low']}-{row['high']}"
-            # Every rank has gathered all examples, so every rank has the same number.
-            module.log(key, row[name], on_step=False, on_epoch=True, batch_size=1)
+            module.log(key, row[name], on_step=False, on_epoch=True, batch_size=1, **SAME)
 
 
 def log_pictures(trainer: pl.Trainer, name: str, paths: Sequence[Path]) -> None:

@@ -145,6 +145,7 @@ def _within(run: Path, weights: Path) -> str:
 
 def _measured(loaded: "Loaded", stage: str, directory: Path, callbacks: list[Any]) -> dict[str, float] | None:
     from seqtrain.callbacks.progress import Progress
+    from seqtrain.commands.processes import cluster_environment, refuse_other_team
 
     trainer = build(
         loaded.config.trainer,
@@ -152,10 +153,12 @@ def _measured(loaded: "Loaded", stage: str, directory: Path, callbacks: list[Any
         callbacks=[*callbacks, Progress()],
         logger=False,
         default_root_dir=str(directory),
+        plugins=[cluster_environment()],
         use_distributed_sampler=False,
         enable_model_summary=False,
         enable_checkpointing=False,
     )
+    refuse_other_team(trainer)
     measure = trainer.test if stage == "test" else trainer.validate
     measure(loaded.model, datamodule=loaded.data, verbose=False)
     if not trainer.is_global_zero:

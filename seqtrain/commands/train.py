@@ -16,6 +16,7 @@ import torch
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
+from seqtrain.commands.processes import cluster_environment, refuse_other_team
 from seqtrain.commands.summary import beginning, ending
 from seqtrain.commands.testing import signatures, test_averaged, test_best
 from seqtrain.config.allow import build, build_all, to_plain
@@ -87,15 +88,19 @@ def run(
 
 
 def quieten_lightning() -> None:
-    """Leaves out Lightning's notes on hardware and its tips; its warnings stay, but for one on its own code."""
+    """Leaves out Lightning's notes on hardware and its tips; its warnings stay, but for those on its code and SLURM."""
     for name in (
         "pytorch_lightning.utilities.rank_zero",
         "pytorch_lightning.accelerators.cuda",
         "pytorch_lightning.trainer.connectors.checkpoint_connector",
+        "pytorch_lightning.trainer.connectors.signal_connector",
+        "lightning_fabric.utilities.distributed",
         "lightning_fabric.utilities.seed",
     ):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+    # What has started the processes was looked at before, and compared with what was asked for.
+    warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
 
 
 def checkpoint_to_resume(resume: str | None, directory: Path) -> Path | None:
@@ -188,10 +193,11 @@ def fit_and_test(
         enable_checkpointing=any(isinstance(callback, pl.callbacks.Checkpoint) for callback in callbacks),
         logger=loggers,
         default_root_dir=str(record.directory),
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), cluster_environment()],
         use_distributed_sampler=False,
         enable_model_summary=False,
     )
+    refuse_other_team(trainer)
     parameters = sum(p.numel() for p in model.parameters())
     device = trainer.strategy.root_device
     if trainer.is_global_zero:

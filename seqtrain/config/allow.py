@@ -81,6 +81,7 @@ GROUPS: Mapping[str, Group] = {
         many=True,
         optional=True,
     ),
+    "strategy": Group(base="pytorch_lightning.strategies.Strategy", package="seqtrain.strategies"),
     "profiler": Group(
         base="pytorch_lightning.profilers.Profiler",
         classes=_named("pytorch_lightning.profilers", "SimpleProfiler AdvancedProfiler PyTorchProfiler"),
@@ -97,7 +98,7 @@ INSTEAD: Mapping[str, str] = {
 }
 """What to do in place of setting an argument of the Trainer that the program gives."""
 
-TOP_LEVEL = tuple(group for group in GROUPS if group != "profiler")
+TOP_LEVEL = tuple(group for group in GROUPS if group not in ("strategy", "profiler"))
 """The groups that are keys of a configuration; the others only stand inside one of these."""
 
 

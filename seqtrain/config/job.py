@@ -1,13 +1,16 @@
 """One job before it begins: whether it is right, and whether its directory is free."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from seqtrain.config.allow import to_plain
 from seqtrain.config.check import check
 from seqtrain.config.compose import Composed
-from seqtrain.config.directories import AUTO, RUN_DIRECTORY, is_run, refuse_existing
+from seqtrain.config.directories import AUTO, is_run, refuse_existing
 from seqtrain.config.pair import check_pair
+from seqtrain.config.team import Team, counted
 from seqtrain.config.together import check_together
 from seqtrain.data.preflight import preflight
 from seqtrain.errors import UserError
@@ -20,6 +23,7 @@ def check_job(job: Composed) -> None:
         UserError: it is not right.
     """
     check_configuration(job)
+    refuse_other_team(job.cfg.trainer)
     preflight(to_plain(job.cfg.data))
 
 
@@ -30,31 +34,38 @@ def check_configuration(job: Composed) -> None:
     check_together(job.cfg)
 
 
+def refuse_other_team(trainer: Mapping[str, Any]) -> None:
+    """Refuses a trainer of more or fewer processes than somebody has started."""
+    devices, nodes = to_plain(trainer.get("devices", "auto")), trainer.get("num_nodes", 1)
+    team = Team.of(os.environ)
+    if team is not None:
+        team.refuse_other_size(devices, nodes)
+    elif nodes > 1:
+        local = counted(devices) or "DEVICES"
+        raise UserError(
+            f"trainer.num_nodes={nodes}: processes are only started on this machine",
+            f"Start them on each: torchrun --nnodes={nodes} --nproc-per-node={local} -m seqtrain ..., or by srun.",
+        )
+
+
 def refuse_unsettled(overrides: list[str], resume: str | None, key: str) -> None:
     """Refuses what needs a directory that does not change from start to start, where none is given."""
-    if any(override.startswith(f"{key}=") for override in overrides):
-        return
-    if resume == AUTO:
+    if resume == AUTO and not any(override.startswith(f"{key}=") for override in overrides):
         raise UserError(f"resume=auto has to know which directory to look in: add {key}=PATH")
-    if several_ranks() and RUN_DIRECTORY not in os.environ:
-        raise UserError(
-            "several processes were started for one run, and each would write a directory of its own",
-            f"Name the directory: {key}=PATH",
-        )
 
 
 def refuse_taken(job: Composed, resumed: Path | None, *, one_of_many: bool = False) -> None:
     """Refuses to write where a run is, unless it is the one that is gone on with."""
     goes_on = resumed is not None and resumed.resolve() == job.directory.resolve() and is_run(job.directory)
-    if not goes_on and not later_rank():
+    if not goes_on:
         refuse_existing(job.directory, one_of_many=one_of_many)
 
 
-def several_ranks() -> bool:
-    """Whether this is one of several processes that somebody else has started for one run."""
-    return any(int(os.environ.get(name) or 1) > 1 for name in ("WORLD_SIZE", "SLURM_NTASKS"))
-
-
-def later_rank() -> bool:
-    """Whether this is a process of a run that another one leads."""
-    return any(int(os.environ.get(name) or 0) > 0 for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+def refuse_several(what: str) -> None:
+    """Refuses to be one of several processes, for what starts one training after another."""
+    team = Team.of(os.environ)
+    if team is not None and team.size > 1:
+        raise UserError(
+            f"several processes were started, but {what} starts one training after another itself",
+            "Start it once; for several devices a training: trainer.devices=NUMBER.",
+        )

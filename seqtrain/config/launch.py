@@ -30,9 +30,10 @@ from seqtrain.config.directories import (
     resumed_overrides,
 )
 from seqtrain.config.friendly import friendly
-from seqtrain.config.job import check_configuration, check_job, later_rank, refuse_taken, refuse_unsettled
+from seqtrain.config.job import check_configuration, check_job, refuse_several, refuse_taken, refuse_unsettled
 from seqtrain.config.names import did_you_mean
 from seqtrain.config.places import Sources, conf_directory
+from seqtrain.config.team import Team, later_rank
 from seqtrain.errors import InterruptionError, UserError
 from seqtrain.runs.record import Run
 from seqtrain.sweep.checks import prepare_search
@@ -42,6 +43,14 @@ Job = Callable[[DictConfig, Any], object]
 
 PROCESSES = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Variables that tell the processes of a run of each other."""
+
+WRITES_NOTHING = (
+    "hydra.output_subdir=null",
+    "~hydra.job_logging.handlers.file",
+    "hydra.job_logging.root.handlers=[console]",
+    "hydra.job_logging.root.level=WARNING",
+)
+"""Overrides of every rank but the first, which alone keeps the configuration and the messages."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +92,35 @@ def launch(argv: list[str], run: Job) -> int:
     if later_rank() and RUN_DIRECTORY in os.environ:
         _, overrides = take(request.overrides, "hydra.run.dir")
         overrides.append(f"hydra.run.dir={quoted(os.environ[RUN_DIRECTORY])}")
-        return _hand_over([*_flag_words(flags), *overrides], request, run)
+        return _hand_over([*_flag_words(flags), *overrides, *WRITES_NOTHING], request, run)
+    team = Team.of(os.environ)
+    if flags.cfg is None and team is not None and team.size > 1:
+        return _together(team, request, run)
     overrides = _prepare_showing(request) if flags.cfg is not None else prepare(request)
     return _hand_over([*_flag_words(flags), *overrides], request, run)
+
+
+def _together(team: Team, request: Request, run: Job) -> int:
+    """The same as one of several processes of one run: all run what rank zero has found right, where it says."""
+    words = _flag_words(request.flags)
+    # Lightning's SLURM environment would take the job's number for the port, whatever step of the job this is.
+    os.environ.update(MASTER_ADDR=team.address, MASTER_PORT=str(team.port))
+    if team.rank > 0:
+        word = team.hear()
+        if "code" in word:
+            return int(word["code"])
+        return _hand_over([*words, *word["overrides"], *WRITES_NOTHING], request, run)
+    try:
+        overrides = prepare(request)
+    except UserError as error:
+        print(f"seqtrain: {error}", file=sys.stderr, flush=True)
+        team.tell_the_end(error.code)
+        return error.code
+    store = team.tell({"overrides": overrides})
+    try:
+        return _hand_over([*words, *overrides], request, run)
+    finally:
+        del store  # not before: the other ranks read it
 
 
 def _flags(argv: list[str]) -> argparse.Namespace:
@@ -154,6 +189,7 @@ def prepare(request: Request) -> list[str]:
 def _prepare_multirun(overrides: list[str], sources: Sources, resume: str | None) -> list[str]:
     if resume not in (None, AUTO):
         raise UserError(f"resume={resume}: goes on with one run, but -m asks for several", "Use resume=auto.")
+    refuse_several("a multirun")
     refuse_unsettled(overrides, resume, "hydra.sweep.dir")
     asked = multirun(overrides, sources)
     if is_search(asked.sweeper):

@@ -37,8 +37,15 @@ def check_pair(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> Non
 
 def models_for(task: str, directory: Path | None = None) -> Iterator[str]:
     """The names of the model configurations whose class can do a task."""
+    for name, tasks in models_with("tasks", directory):
+        if isinstance(tasks, tuple) and task in tasks:
+            yield name
+
+
+def models_with(attribute: str, directory: Path | None = None) -> Iterator[tuple[str, object]]:
+    """The names of the model configurations, each with what its class says in an attribute, if that is anything."""
     for file in sorted(((directory or conf_directory()) / "model").glob("*.yaml")):
         target = re.search(rf"^{TARGET}:\s*(\S+)", file.read_text(encoding="utf-8"), re.MULTILINE)
-        tasks = class_attribute(target[1], "tasks") if target else None
-        if isinstance(tasks, tuple) and task in tasks:
-            yield file.stem
+        value = class_attribute(target[1], attribute) if target else None
+        if value:
+            yield file.stem, value

@@ -6,11 +6,15 @@ from typing import Any
 from omegaconf import DictConfig
 
 from seqtrain.config.allow import TARGET, is_node, to_plain
+from seqtrain.config.pair import models_with
+from seqtrain.config.source import class_attribute
 from seqtrain.decoding.settings import Decoding
 from seqtrain.errors import UserError
 
 CLIPPING = "seqtrain.callbacks.clipping.GradientClipping"
 OURS = "seqtrain.callbacks."
+SHARDED = "seqtrain.strategies.FullySharded"
+SHARDED_PRECISIONS = ("32-true", "32", 32, "bf16-mixed", "bf16-true", None)
 PAIRS = "seqtrain.data.pairs.Pairs"
 
 
@@ -32,6 +36,8 @@ def check_together(cfg: DictConfig) -> None:
         *_monitors(callbacks),
         *_optimizer(plain["optimizer"]),
         *_languages(plain["data"]),
+        *_precision(plain["trainer"]),
+        *_sharding(plain["trainer"], plain["model"], callbacks),
     ]
     if problems:
         raise UserError("\n".join(problems))
@@ -103,3 +109,30 @@ def _languages(node: Mapping[str, Any]) -> Iterator[str]:
     # Pairs of files can be in one language, as in simplification; in a corpus it is the same text twice.
     if source is not None and source == node.get("target") and node[TARGET] != PAIRS:
         yield f"data.source and data.target are both {source!r}: they must be two languages"
+
+
+def _precision(trainer: Mapping[str, Any]) -> Iterator[str]:
+    if trainer.get("precision") in ("16-mixed", "16", 16) and trainer.get("accelerator") == "cpu":
+        # Lightning would take bfloat16 without more than a warning.
+        yield f"trainer.precision={trainer['precision']}: processors have no float16; set trainer.precision=bf16-mixed"
+
+
+def _sharding(
+    trainer: Mapping[str, Any], model: Mapping[str, Any], callbacks: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
+    strategy = trainer.get("strategy")
+    if isinstance(strategy, str) and strategy.startswith("fsdp"):
+        yield f"trainer.strategy={strategy}: is FSDP's first version, which no model here is made for; use trainer=fsdp"
+    if not is_node(strategy) or strategy[TARGET] != SHARDED:
+        return
+    if not class_attribute(model[TARGET], "blocks"):
+        able = ", ".join(name for name, _ in models_with("blocks"))
+        yield f"trainer=fsdp: spreads the blocks of {able}, but this model has none; use trainer=ddp"
+    if trainer.get("precision") not in SHARDED_PRECISIONS:
+        yield (
+            f"trainer.precision={trainer['precision']}: not with trainer=fsdp; set trainer.precision=bf16-mixed,"
+            " bf16-true or 32-true"
+        )
+    for name, node in callbacks.items():
+        if node[TARGET].rpartition(".")[2] == "StochasticWeightAveraging":
+            yield f"callbacks.{name}: keeps a copy of a whole model, which trainer=fsdp has not; use callbacks.averaging"

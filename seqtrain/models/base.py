@@ -13,6 +13,8 @@ from seqtrain.decoding.positions import longest
 from seqtrain.decoding.search import search
 from seqtrain.decoding.settings import Decoding, Hypothesis
 from seqtrain.errors import UserError
+from seqtrain.layers.sharding import Sharded
+from seqtrain.models.weighing import Weighing
 from seqtrain.tasks.base import Batch, Goal, Measures, Task
 from seqtrain.tasks.translation import BOS, EOS, PAD, UNK, TranslationBatch
 
@@ -31,6 +33,10 @@ class SequenceModel(pl.LightningModule):
 
     tasks: ClassVar[tuple[str, ...]]
     """The names of the tasks that the architecture can do."""
+    blocks: ClassVar[tuple[str, ...]] = ()
+    """Where the network has its stacks of blocks, which `trainer=fsdp` spreads over processes one by one; a model that
+    has none cannot be trained so.
+    """
 
     network: nn.Module
 
@@ -43,6 +49,8 @@ class SequenceModel(pl.LightningModule):
         self._criterion: tuple[str, Goal] | None = None
         self._sums: dict[str, Tensor] = {}
         self._states: dict[str, Tensor | None] = {}
+        self._weighing = Weighing()
+        self._sharded: Sharded | None = None
 
     def optimize_with(
         self, optimizer: OptimizerFactory, scheduler: Any = None, *, criterion: tuple[str, Goal] | None = None
@@ -58,6 +66,15 @@ class SequenceModel(pl.LightningModule):
         self._make_optimizer = optimizer
         self._scheduler = scheduler
         self._criterion = criterion
+
+    def configure_model(self) -> None:
+        """Spreads the network over the processes, if that is the trainer's strategy."""
+        if self.device_mesh is None or self._sharded is not None:
+            return
+        stacks = [stack for name, stack in self.network.named_modules() if name in self.blocks]
+        blocks = [block for stack in stacks for block in stack.children()]
+        mesh = self.device_mesh["data_parallel"]
+        self._sharded = Sharded(self.network, blocks=blocks, methods=("teach",), mesh=mesh)
 
     def configure_optimizers(self) -> Any:
         """The optimiser over all parameters and, where there is a schedule, Lightning's description of it."""
@@ -103,14 +120,41 @@ class SequenceModel(pl.LightningModule):
         step.
         """
         measures = self._go_on(batch, "train", smoothing=self.label_smoothing)
+        count = measures.sums.get("known", measures.sums["count"])  # what the loss is a mean over
         logs = self.trainer._logger_connector.should_update_logs
         if logs or self.trainer.is_last_batch:
-            self.log("train/loss", measures.loss.detach(), prog_bar=True, batch_size=len(batch))
+            self.log("train/loss", self._mean(measures.loss.detach(), count), prog_bar=True, batch_size=len(batch))
         if logs:
-            sums = {name: float(value) for name, value in measures.sums.items()}
-            metrics = {f"train/{name}": value for name, value in self.task.metrics(sums).items() if name != "loss"}
-            self.log_dict(metrics, batch_size=len(batch))
-        return measures.loss * self._weight(measures.sums["count"])
+            metrics = self.task.metrics(self._summed(measures.sums))
+            logged = {f"train/{name}": value for name, value in metrics.items() if name != "loss"}
+            self.log_dict(logged, batch_size=len(batch))
+        return measures.loss * self._weight(count)
+
+    def _weight(self, count: Tensor) -> Tensor | float:
+        """What a batch's mean loss is multiplied by, so that the step follows the mean over the global batch."""
+        return self._weighing.weigh(self.trainer, count)
+
+    def on_train_epoch_start(self) -> None:
+        """Begins to add up gradients anew."""
+        self._weighing.begin()
+
+    def on_after_backward(self) -> None:
+        """Makes gradients that were added up those of one large batch."""
+        self._weighing.complete(self.trainer, [p.grad for p in self.parameters() if p.grad is not None])
+
+    def _mean(self, mean: Tensor, count: Tensor) -> Tensor:
+        """The mean over all ranks of what is a mean over `count` on each."""
+        if self.trainer.world_size == 1:
+            return mean
+        total, number = self.trainer.strategy.reduce(torch.stack([mean * count, count]), reduce_op="sum")
+        return total / number.clamp(min=1)
+
+    def _summed(self, sums: Mapping[str, Tensor]) -> dict[str, float]:
+        """Sums over all ranks, in one exchange."""
+        together = torch.stack([torch.as_tensor(value, device=self.device).double() for value in sums.values()])
+        if self.trainer.world_size > 1:
+            together = self.trainer.strategy.reduce(together, reduce_op="sum")
+        return dict(zip(sums, together.tolist(), strict=True))
 
     def _go_on(self, batch: Batch, stage: str, *, smoothing: float = 0.0) -> Measures:
         """Loss and sums of a batch that may go on where the one before of its stage ended."""
@@ -139,16 +183,11 @@ class SequenceModel(pl.LightningModule):
         if states is not None and self._trainer is not None and len(states) == self.trainer.world_size:
             self._states["train"] = states[self.trainer.global_rank].to(self.device)
 
-    def _weight(self, count: Tensor) -> Tensor | float:
-        """What a rank's mean loss is multiplied by, so that the mean over ranks is that of the global batch."""
-        if self.trainer.world_size == 1:
-            return 1.0
-        mean = self.trainer.strategy.reduce(count.float(), reduce_op="mean")
-        return count / mean.clamp(min=1 / self.trainer.world_size)  # nothing may be asked for on any rank
-
     def on_validation_epoch_start(self) -> None:
-        """Starts the sums anew."""
+        """Starts the sums anew; a network that is spread is put together."""
         self._sums = {}
+        if self._sharded is not None:
+            self.network = self._sharded.whole()
 
     on_test_epoch_start = on_validation_epoch_start
 
@@ -171,14 +210,15 @@ class SequenceModel(pl.LightningModule):
         self._log_sums("test")
 
     def _log_sums(self, stage: str) -> None:
+        if self._sharded is not None:
+            self.network = self._sharded.release()
         if not self._sums:  # not one batch was asked for: `limit_val_batches=0`, say
             return
-        sums = {name: float(self.trainer.strategy.reduce(value, reduce_op="sum")) for name, value in self._sums.items()}
         data: Any = getattr(self.trainer, "datamodule", None)
         beside = data.baselines(stage) if hasattr(data, "baselines") else {}
-        metrics = {**self.task.metrics(sums), **beside}
-        logged = {f"{stage}/{name}": torch.tensor(value) for name, value in metrics.items()}
-        self.log_dict(logged, rank_zero_only=False)
+        metrics = {**self.task.metrics(self._summed(self._sums)), **beside}
+        # Every rank has the same numbers. Lightning asks for a reduction, and a mean could round them.
+        self.log_dict({f"{stage}/{name}": value for name, value in metrics.items()}, sync_dist=True, reduce_fx="max")
 
     @torch.no_grad()
     def translate(self, batch: TranslationBatch, decoding: Decoding) -> list[list[Hypothesis]]:

@@ -116,7 +116,7 @@ class MemN2N(SequenceModel):
         self._known = measures.sums["known"]
         return measures
 
-    def _summed(self) -> Tensor:
+    def _counted(self) -> Tensor:
         """What was counted in this epoch on all ranks."""
         counted = self.network.counted.to(self.device, copy=True)
         return torch.as_tensor(self.trainer.strategy.reduce(counted, reduce_op="sum"))
@@ -126,20 +126,21 @@ class MemN2N(SequenceModel):
 
         Behind the last batch of an epoch, it is settled which replica answers.
         """
+        super().on_after_backward()
         network = self.network
         if len(network.errors) > 1 and getattr(self.trainer.precision_plugin, "scaler", None) is None:
             network.keep_apart()
         if self.trainer.is_last_batch:
-            network.counted = self._summed()
+            network.counted = self._counted()
             network.end_epoch()
             errors = {"train/lowest_error": network.errors[network.best], "train/highest_error": network.errors.max()}
             logged = {name: error.float() for name, error in errors.items()}
-            self.log_dict(logged, on_step=False, on_epoch=True, batch_size=1)
+            self.log_dict(logged, on_step=False, on_epoch=True, batch_size=1, sync_dist=True, reduce_fx="max")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what was counted since the epoch began, over all ranks, and what ends the linear start."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["memn2n"] = {"counted": self._summed().cpu(), "lowest": self._lowest, "falls": self._falls}
+        checkpoint["memn2n"] = {"counted": self._counted().cpu(), "lowest": self._lowest, "falls": self._falls}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Goes on with it; the first rank has counted it all."""
@@ -156,7 +157,8 @@ class MemN2N(SequenceModel):
         known = count if self._known is None else self._known  # it is they that the loss is a mean over
         if self.reduction == "mean":
             return super()._weight(known) * replicas
-        return known * self.trainer.world_size * replicas  # a mean over ranks is taken of it
+        # A mean over ranks and over batches is taken of it.
+        return known * self.trainer.world_size * self.trainer.accumulate_grad_batches * replicas
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Ends the linear start where it is time to."""

@@ -50,6 +50,7 @@ class TransformerModel(SequenceModel):
     """
 
     tasks = ("translation", "answering", "bits")
+    blocks = ("encoder.layers", "decoder.layers")
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from seqtrain.config.compose import Composed, Multirun, compose_job
 from seqtrain.config.criterion import criterion_of_best
 from seqtrain.config.directories import AUTO, is_finished, quoted, refuse_changed, refuse_existing
-from seqtrain.config.job import check_job, several_ranks
+from seqtrain.config.job import check_job, refuse_several
 from seqtrain.config.places import Sources
 from seqtrain.errors import UserError
 from seqtrain.sweep.settings import Settings
@@ -29,11 +29,7 @@ def prepare_search(multirun: Multirun, sources: Sources) -> list[str]:
     Settings.read(multirun.sweeper)
     if find_spec("optuna") is None:
         raise UserError("a search needs Optuna, which is not installed", "Install it: pip install 'seqtrain[sweep]'")
-    if several_ranks():
-        raise UserError(
-            "several processes were started, but a search starts one training after another itself",
-            "Start it once; for several devices a training: trainer.devices=NUMBER.",
-        )
+    refuse_several("a search")
     from seqtrain.sweep.space import Space
     from seqtrain.sweep.study import Question
 

@@ -311,7 +311,7 @@ def test_double_precision(tmp_path: Path) -> None:
 
 def test_the_step_is_of_the_questions_whose_answers_are_known(tmp_path: Path) -> None:
     made = model(restarts=2)
-    made._trainer = SimpleNamespace(world_size=1)  # type: ignore[assignment]
+    made._trainer = SimpleNamespace(world_size=1, accumulate_grad_batches=1)  # type: ignore[assignment]
     batch = questions()
     batch.answers[1:3] = -1
     measures = made.train().measure(batch)

@@ -56,6 +56,7 @@ def test_without_optuna_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPat
 
 def test_a_search_is_one_process_s(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
     assert "Start it once" in refusal(*HIDDEN, "hydra.sweep.dir=x")
 
 
