@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from seqtrain.commands.translate import AT_ONCE, STDIN
 from seqtrain.config.arguments import split
 from seqtrain.data.corpora.pairs import tsv_pairs
-from seqtrain.data.lines import check_aligned, decoded_lines, read_bytes
+from seqtrain.data.lines import aligned, decoded_lines, lines_of
 from seqtrain.decoding.positions import positions, refuse_longer
 from seqtrain.errors import UserError
 from seqtrain.runs.chosen import choose
@@ -113,11 +113,11 @@ def _read(options: dict[str, Any]) -> tuple[list[str], list[str], tuple[str, str
     """Both sides, and what they are called."""
     if "source" in options:
         names = (options["source"], options["target"])
-        sources, targets = (decoded_lines(read_bytes(Path(name)), name) for name in names)
-        check_aligned(sources, targets, *names)
-        return sources, targets, names
-    name = options.get("pairs", STDIN)
-    content = read_bytes(Path(name)) if "pairs" in options else sys.stdin.buffer.read()
-    pairs = tsv_pairs(decoded_lines(content, name), name)
-    names = (f"{name} (first column)", f"{name} (second column)")
-    return [source for source, _ in pairs], [target for _, target in pairs], names
+        texts = [lines_of(Path(name), name) for name in names]
+        pairs = aligned(texts[0], texts[1], names)
+    else:
+        name = options.get("pairs", STDIN)
+        lines = lines_of(Path(name), name) if "pairs" in options else decoded_lines(sys.stdin.buffer, name)
+        pairs, names = tsv_pairs(lines, name), (f"{name} (first column)", f"{name} (second column)")
+    sources, targets = zip(*pairs, strict=True)
+    return [*sources], [*targets], names

@@ -1,19 +1,25 @@
 """Batches in an order that can be gone on with: of sequences of like length, or of streams through a long text."""
 
+import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from torch.utils.data import Sampler
 
+from seqtrain.data.buckets import Tally, buckets, split_largest
+from seqtrain.data.mapped import give_back
+from seqtrain.data.shuffling import shuffled
+from seqtrain.data.store import key_of, write_text
 from seqtrain.data.streams import Streams
 from seqtrain.errors import UserError
 
-GROWTH = 1.1
-"""How much longer than its shortest sequence the longest of a bucket may be, beside the two tokens it always may."""
-STRETCH = 1.5
-"""The same where the bucket would not fill a batch otherwise."""
+BLOCK = 1 << 18
+"""Examples that are put into buckets together: more than all of most corpora, and the most that is held at a time."""
 
 
 class EpochSampler(Sampler[list[int]]):
@@ -38,8 +44,8 @@ class EpochSampler(Sampler[list[int]]):
         """Batches of this rank in a whole epoch."""
 
     @abstractmethod
-    def batches(self, epoch: int) -> list[np.ndarray]:
-        """This rank's batches of an epoch, each an array of example numbers."""
+    def batches(self, epoch: int, begin: int = 0) -> Iterator[np.ndarray]:
+        """This rank's batches of an epoch from a position on, each an array of example numbers."""
 
     @property
     def cut(self) -> dict[str, int]:
@@ -56,9 +62,9 @@ class EpochSampler(Sampler[list[int]]):
         if epoch != self.epoch:
             self.epoch, self.position = epoch, 0
 
-    def remaining(self) -> list[np.ndarray]:
+    def remaining(self) -> Iterator[np.ndarray]:
         """The batches from the present position on."""
-        return self.batches(self.epoch)[self.position :]
+        return self.batches(self.epoch, self.position)
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in self.remaining():
@@ -101,15 +107,24 @@ class BucketBatchSampler(EpochSampler):
     in exactly one; the largest batches are cut in two until their number is a multiple of the number of ranks. (Only
     without shuffling, some ranks get none where there are fewer sequences than ranks.)
 
+    More sequences than `block` are put into buckets in blocks, one behind the other, so that no more than a block's
+    are ever held. Which sequences are in which block is a shuffle of all of them, drawn from `seed` alone; the order
+    of the blocks is drawn anew in every epoch. Without shuffling, blocks are neighbours, in the order of the data.
+
     Args:
         lengths: (examples,) tokens an example, the longer side of a pair.
         batch_tokens: B times the longest sequence that a batch of the bucket can have, at most; a sequence that is
             longer than that is a batch by itself.
         seed: with the epoch, where the order comes from.
-        shuffle: otherwise the order is the same every epoch, longest first, so that memory runs out at once or never.
+        shuffle: otherwise the order is the same every epoch, the longest of a block first, so that memory runs out at
+            once or hardly ever.
         rank: which share of the batches is this process's.
         world_size: number of shares.
         indices: (examples used,) which examples to use; all when it is `None`.
+        most: longer examples are left out.
+        block: examples of a block at most.
+        kept: folder in which the numbers of batches are kept, as counting them takes minutes where there are a billion
+            examples; `None` keeps nothing.
 
     Raises:
         UserError: the training examples cannot be shared equally, even in batches of one.
@@ -127,33 +142,92 @@ class BucketBatchSampler(EpochSampler):
         rank: int = 0,
         world_size: int = 1,
         indices: np.ndarray | None = None,
+        most: int | None = None,
+        block: int = BLOCK,
+        kept: Path | None = None,
     ) -> None:
         super().__init__(seed=seed, rank=rank, world_size=world_size)
-        indices = np.arange(len(lengths)) if indices is None else np.asarray(indices)
         self.shuffle = shuffle
-        self._buckets = _buckets(np.asarray(lengths), indices, batch_tokens)
-        self._sizes = _batch_sizes(np.asarray(lengths), self._buckets, batch_tokens, world_size)
-        if shuffle and sum(map(len, self._sizes)) % world_size:
+        self._lengths, self._indices, self._most, self._batch_tokens = lengths, indices, most, batch_tokens
+        count = len(lengths) if indices is None else len(indices)
+        number = max(1, -(-count // block))
+        self._ends = [count * (n + 1) // number for n in range(number)]
+        counts = self._counts(kept)
+        self._split = _splits(counts, -sum(batches for _, batches in counts) % world_size)
+        self._sizes = [batches + more for (_, batches), more in zip(counts, self._split, strict=True)]
+        if shuffle and sum(self._sizes) % world_size:
+            examples = sum(examples for examples, _ in counts)
             raise UserError(
-                f"{len(indices)} training examples, in batches of one, cannot be shared equally by {world_size} "
-                "processes",
+                f"{examples} training examples, in batches of one, cannot be shared equally by {world_size} processes",
                 f"Raise {self.settings}, or use fewer devices.",
             )
 
     def __len__(self) -> int:
         """Batches of this rank in a whole epoch."""
-        total = sum(map(len, self._sizes))
-        return (total - self.rank + self.world_size - 1) // self.world_size
+        return (sum(self._sizes) - self.rank + self.world_size - 1) // self.world_size
 
-    def batches(self, epoch: int) -> list[np.ndarray]:
-        """This rank's batches of an epoch, each an array of example numbers."""
-        draw = np.random.default_rng([self.seed, epoch])
+    def batches(self, epoch: int, begin: int = 0) -> Iterator[np.ndarray]:
+        """This rank's batches of an epoch from a position on, each an array of example numbers."""
+        blocks = np.arange(len(self._sizes))
+        if self.shuffle and len(blocks) > 1:
+            blocks = np.random.default_rng([self.seed, epoch]).permutation(blocks)
+        place = self.rank + begin * self.world_size  # of this rank's next batch among those of the present block
+        for block in blocks:
+            if place < self._sizes[block]:
+                yield from islice(self._block(int(block), epoch), place, None, self.world_size)
+                place += -(-(self._sizes[block] - place) // self.world_size) * self.world_size
+            place -= self._sizes[block]
+
+    def _block(self, block: int, epoch: int) -> Iterator[np.ndarray]:
+        """All batches of a block."""
+        draw = np.random.default_rng([self.seed, epoch] if len(self._ends) == 1 else [self.seed, epoch, block])
+        members = self._members(block)
+        lengths = self._lengths[members]
+        found = buckets(Tally.of(lengths), self._batch_tokens)
+        split_largest(found, self._split[block])
+        order = members[np.argsort(lengths, kind="stable")]
+        give_back(self._lengths)
         cut: list[np.ndarray] = []
-        for bucket, sizes in zip(self._buckets, self._sizes, strict=True):
-            members = draw.permutation(bucket) if self.shuffle else bucket
-            cut.extend(np.split(members, np.cumsum(sizes)[:-1]))
-        order = draw.permutation(len(cut)) if self.shuffle else np.arange(len(cut))[::-1]
-        return [cut[i] for i in order[self.rank :: self.world_size]]
+        for bucket in found:
+            inside = order[bucket.begin : bucket.end]
+            cut.extend(np.split(draw.permutation(inside) if self.shuffle else inside, np.cumsum(bucket.sizes)[:-1]))
+        for i in draw.permutation(len(cut)) if self.shuffle else range(len(cut))[::-1]:
+            yield cut[i]
+
+    def _members(self, block: int) -> np.ndarray:
+        """The numbers of the examples of a block."""
+        places = np.arange(self._ends[block - 1] if block else 0, self._ends[block])
+        if self.shuffle and len(self._ends) > 1:
+            places = shuffled(places, size=self._ends[-1], seed=self.seed)
+        members = places if self._indices is None else self._indices[places]
+        return members if self._most is None else members[self._lengths[members] <= self._most]
+
+    def _counts(self, kept: Path | None) -> list[tuple[int, int]]:
+        """Examples and batches of every block, before any batch is cut in two."""
+        if kept is None or len(self._ends) == 1:
+            return [self._count(block) for block in range(len(self._ends))]
+        settings = [self._batch_tokens, self._most, self._ends, self.seed if self.shuffle else None]
+        file = kept / f"batches-{key_of(settings=settings)[:16]}.json"
+        with suppress(OSError, ValueError):
+            return [(examples, batches) for examples, batches in json.loads(file.read_text(encoding="utf-8"))]
+        counts = [self._count(block) for block in range(len(self._ends))]
+        with suppress(OSError):  # a cache that others have made is not always ours to write to
+            write_text(file, json.dumps(counts) + "\n")
+        return counts
+
+    def _count(self, block: int) -> tuple[int, int]:
+        tally = Tally.of(self._lengths[self._members(block)])
+        give_back(self._lengths)
+        return len(tally), sum(len(bucket.sizes) for bucket in buckets(tally, self._batch_tokens))
+
+
+def _splits(counts: Sequence[tuple[int, int]], missing: int) -> list[int]:
+    """How many batches of each block are cut in two, so that there are so many more; or as many as can be."""
+    found = []
+    for examples, batches in counts:
+        found.append(min(missing, examples - batches))
+        missing -= found[-1]
+    return found
 
 
 class StreamSampler(EpochSampler):
@@ -201,56 +275,7 @@ class StreamSampler(EpochSampler):
         """The rows of each rank too: they hold the streams whose states are carried."""
         return {**super().cut, "streams": self.streams.number, "processes": self.world_size}
 
-    def batches(self, epoch: int) -> list[np.ndarray]:
-        """This rank's batches of an epoch, each an array of segment numbers."""
+    def batches(self, epoch: int, begin: int = 0) -> Iterator[np.ndarray]:
+        """This rank's batches of an epoch from a position on, each an array of segment numbers."""
         own = np.arange(self.rank, self.streams.number, self.world_size)
-        return [step * self.streams.number + own for step in range(self.streams.steps)]
-
-
-def _buckets(lengths: np.ndarray, indices: np.ndarray, batch_tokens: int) -> list[np.ndarray]:
-    """Example numbers by length, shortest bucket first; those that would not fill a batch are widened."""
-    order = indices[np.argsort(lengths[indices], kind="stable")]
-    ordered = lengths[order]
-    buckets: list[np.ndarray] = []
-    begin = 0
-    while begin < len(order):
-        longest = max(ordered[begin] + 2, int(ordered[begin] * GROWTH))
-        end = int(np.searchsorted(ordered, longest, side="right"))
-        while end < len(order) and (end - begin) * ordered[end - 1] < batch_tokens:
-            wider = int(np.searchsorted(ordered, ordered[end], side="right"))
-            if (wider - begin) * ordered[end] > batch_tokens and ordered[end] > STRETCH * ordered[begin]:
-                break
-            end = wider
-        buckets.append(order[begin:end])
-        begin = end
-    return buckets
-
-
-def _batch_sizes(
-    lengths: np.ndarray, buckets: Sequence[np.ndarray], batch_tokens: int, world_size: int
-) -> list[list[int]]:
-    """Sizes of the batches that each bucket is cut into."""
-    sizes: list[list[int]] = []
-    for bucket in buckets:
-        most = max(1, batch_tokens // max(1, int(lengths[bucket].max())))
-        number = -(-len(bucket) // most)
-        small, larger = divmod(len(bucket), number)
-        sizes.append([small + 1] * larger + [small] * (number - larger))
-    _split_largest(sizes, lengths, buckets, world_size)
-    return sizes
-
-
-def _split_largest(sizes: list[list[int]], lengths: np.ndarray, buckets: Sequence[np.ndarray], world_size: int) -> None:
-    """Cuts the batches with the most tokens in two until their number is a multiple of the number of ranks."""
-    while sum(map(len, sizes)) % world_size:
-        costs = [
-            (size * int(lengths[bucket].max()), b, i)
-            for b, (bucket, own) in enumerate(zip(buckets, sizes, strict=True))
-            for i, size in enumerate(own)
-            if size > 1
-        ]
-        if not costs:
-            return
-        _, b, i = max(costs)
-        half = sizes[b][i] // 2
-        sizes[b][i : i + 1] = [sizes[b][i] - half, half]
+        return (step * self.streams.number + own for step in range(begin, self.streams.steps))

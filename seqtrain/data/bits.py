@@ -1,6 +1,7 @@
 """Sequences of vectors and bits that are made as they are needed: what the data modules of those tasks share."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -171,16 +172,19 @@ class StreamOfExamples(EpochSampler):
 
     def __len__(self) -> int:
         """Batches of this rank in a whole epoch."""
-        return len(self.batches(0))
+        return -(-(self._count() - self.rank) // self.world_size)
 
     @property
     def cut(self) -> dict[str, int]:
         """The number of sequences too: it decides where in the stream an epoch begins."""
         return {**super().cut, "size": self.size, "batch_size": self.batch_size}
 
-    def batches(self, epoch: int) -> list[np.ndarray]:
-        """This rank's batches of an epoch, as many on every rank where there are enough sequences."""
+    def batches(self, epoch: int, begin: int = 0) -> Iterator[np.ndarray]:
+        """This rank's batches of an epoch from a position on; every rank has as many, if there are enough sequences."""
         numbers = np.arange(self.size) + (epoch * self.size if self.fresh else 0)
+        return iter(np.array_split(numbers, self._count())[self.rank :: self.world_size][begin:])
+
+    def _count(self) -> int:
+        """Batches of all ranks."""
         count = -(-self.size // self.batch_size)
-        count = min(self.size, -(-count // self.world_size) * self.world_size)
-        return np.array_split(numbers, count)[self.rank :: self.world_size]
+        return min(self.size, -(-count // self.world_size) * self.world_size)

@@ -2,9 +2,11 @@
 
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from io import BytesIO
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from seqtrain.errors import UserError
 
@@ -25,22 +27,15 @@ def read_bytes(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise UserError(
-            f"there is no file {path}", "Check the path; relative paths start where the command runs."
-        ) from None
+        raise no_file(path) from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
-    return decompressed(content, str(path))
-
-
-def decompressed(content: bytes, name: str) -> bytes:
-    """`content`, decompressed when `name` ends in `.gz`; a broken one is a `UserError`."""
-    if not name.endswith(".gz"):
+    if not path.name.endswith(".gz"):
         return content
     try:
         return gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{name} is not a whole gzip file: {error}", "Fetch the file again.") from error
+        raise UserError(f"{path} is not a whole gzip file: {error}", "Fetch the file again.") from error
 
 
 def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
@@ -66,38 +61,97 @@ def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
         yield text.removesuffix("\n").removesuffix("\r")
 
 
-def decoded_lines(content: bytes, name: str) -> list[str]:
-    """All the lines of a text, as `decoded` gives them.
+def decoded_lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
+    """Lines as `decoded` gives them, of a text that has some.
 
     Raises:
         UserError: as `decoded`, or there is no line with something in it.
     """
-    lines = list(decoded(BytesIO(content), name))
-    if not any(line.strip() for line in lines):
+    blank: list[str] = []
+    something = False
+    for line in decoded(lines, name):
+        if not something and is_blank(line):
+            blank.append(line)
+            continue
+        if not something:
+            something = True
+            yield from blank
+        yield line
+    if not something:
         raise UserError(f"{name} is empty", "It must hold one sentence a line.")
-    return lines
 
 
-def check_aligned(sources: Sequence[str], targets: Sequence[str], source_name: str, target_name: str) -> None:
-    """Refuses two texts that are not line by line translations of each other.
+def lines_of(file: Path | BytesIO, name: str) -> Iterator[str]:
+    """The lines of a file as `decoded_lines` gives them, decompressed when its name ends in `.gz`; as they are read.
+
+    Args:
+        file: its path, or the file itself, opened.
+        name: for messages.
+
+    Raises:
+        UserError: as `decoded_lines`; there is no such file, it cannot be read, or its compressed content is broken.
+    """
+    try:
+        with file.open("rb") if isinstance(file, Path) else file as raw, _plain(raw, name) as text:
+            yield from decoded_lines(text, name)
+    except FileNotFoundError:
+        raise no_file(name) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{name} is not a whole gzip file: {error}", "Fetch the file again.") from error
+    except OSError as error:
+        raise UserError(f"{name} cannot be read: {error.strerror or error}") from error
+
+
+def _plain(raw: Any, name: str) -> Any:
+    return gzip.open(raw) if name.endswith(".gz") else raw
+
+
+def no_file(name: object) -> UserError:
+    """What to say when there is no such file."""
+    return UserError(f"there is no file {name}", "Check the path; relative paths start where the command runs.")
+
+
+def is_blank(text: str) -> bool:
+    """Whether there is nothing in `text` but white space."""
+    return not text or text.isspace()
+
+
+def aligned(sources: Iterable[str], targets: Iterable[str], names: tuple[str, str]) -> Iterator[tuple[str, str]]:
+    """Line by line, two texts that are translations of each other; a mistake is raised when it has been come to.
+
+    Args:
+        sources: lines of the one.
+        targets: lines of the other.
+        names: of both, for messages.
 
     Raises:
         UserError: the numbers of lines differ, or a side of a pair is empty.
     """
-    if len(sources) != len(targets):
-        longer, name = (sources, source_name) if len(sources) > len(targets) else (targets, target_name)
-        first = min(len(sources), len(targets))
-        raise UserError(
-            f"line counts differ: {source_name} has {len(sources)} lines, {target_name} has {len(targets)}; "
-            f"the first without a partner is line {first + 1} of {name}: {shown(longer[first])}",
-            "Line n of one file must be the translation of line n of the other.",
-        )
-    check_filled(sources, source_name)
-    check_filled(targets, target_name)
+    pairs = zip_longest(sources, targets)
+    empty: UserError | None = None
+    for number, (source, target) in enumerate(pairs, start=1):
+        if source is None or target is None:
+            raise _uneven(number, (source, target), sum(1 for _ in pairs), names)
+        # A line too many or too few shifts all behind it: that both have as many is found out first.
+        if empty is None and (is_blank(source) or is_blank(target)):
+            empty = empty_side(names[not is_blank(source)], number)
+        if empty is None:
+            yield source, target
+    if empty is not None:
+        raise empty
 
 
-def check_filled(lines: Sequence[str], name: str, unit: str = "line") -> None:
-    """Refuses a text with an empty line: such a pair has no side to learn from."""
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            raise UserError(f"{name}, {unit} {number} is empty", "Remove the pair from both sides, or fill the side.")
+def empty_side(name: str, number: int, unit: str = "line") -> UserError:
+    """What to say of a pair with an empty side: there is nothing to learn from it."""
+    return UserError(f"{name}, {unit} {number} is empty", "Remove the pair from both sides, or fill the side.")
+
+
+def _uneven(number: int, pair: tuple[str | None, str | None], more: int, names: tuple[str, str]) -> UserError:
+    longer = 0 if pair[1] is None else 1
+    counts = [number - 1, number - 1]
+    counts[longer] = number + more
+    return UserError(
+        f"line counts differ: {names[0]} has {counts[0]} lines, {names[1]} has {counts[1]}; "
+        f"the first without a partner is line {number} of {names[longer]}: {shown(pair[longer] or '')}",
+        "Line n of one file must be the translation of line n of the other.",
+    )

@@ -1,6 +1,7 @@
 """What data modules of every task share: loaders, shares of ranks, and the position in the stream."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from seqtrain.data.batching import BucketBatchSampler, EpochSampler
+from seqtrain.data.buckets import Tally
 from seqtrain.data.corpora.base import SPLITS, Split, digest_of
 from seqtrain.tasks.base import Batch
 
@@ -95,7 +97,7 @@ class SequenceData(pl.LightningDataModule):
     """A data module whose batches hold sequences of like length.
 
     A subclass has the attribute `task`, says in `open` or in `setup` where its splits come from, and in `lengths`,
-    `trained_on` and `collate` what they consist of.
+    `longest` and `collate` what they consist of.
 
     Args:
         batch_tokens: padded tokens a batch at most, counted on the longer side.
@@ -153,9 +155,17 @@ class SequenceData(pl.LightningDataModule):
         """Metrics of a split that the trained model's are to be seen beside; they are logged with these."""
         return {}
 
-    def trained_on(self) -> np.ndarray:
-        """(examples used,) the training examples that are not left out."""
-        return np.arange(len(self.lengths("train")))
+    def longest(self, split: str) -> int | None:
+        """Tokens, as `lengths` counts them, that an example of a split may have: longer ones are left out."""
+        return None
+
+    def tally(self, split: str) -> Tally:
+        """How many examples of a split have which length, without those that are left out."""
+        return Tally.of(self.lengths(split), self.longest(split))
+
+    def kept_in(self, split: str) -> Path | None:
+        """A folder in which that can be kept what was found out of a split; `None` where there is none."""
+        return None
 
     def has(self, split: str) -> bool:
         """Whether there is such a split, and it is open."""
@@ -177,7 +187,8 @@ class SequenceData(pl.LightningDataModule):
             shuffle=shuffle,
             rank=rank,
             world_size=world_size,
-            indices=self.trained_on() if split == "train" else None,
+            most=self.longest(split),
+            kept=self.kept_in(split),
         )
 
     def train_dataloader(self) -> BatchLoader:

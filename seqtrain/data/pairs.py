@@ -36,4 +36,4 @@ class Pairs(TranslationData):
 
     def corpus(self) -> Corpus:
         """Opens the files."""
-        return PairFiles(files=self.files, source=self.source, target=self.target)
+        return PairFiles(files=self.files, source=self.source, target=self.target, cache=self.cache)

@@ -1,13 +1,15 @@
-"""Tokenised sentence pairs as memory-mapped Arrow files, made once and found again by what they were made from."""
+"""Entries of the cache, made once and found again by what they were made from; rows of token ids in memory."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,8 @@ import numpy as np
 
 from seqtrain.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 """Counted up whenever the content of the files changes, so that older ones are not taken for new ones."""
-ROWS = "rows.arrow"
 
 
 def key_of(**parts: Any) -> str:
@@ -43,8 +44,8 @@ def disk_errors(place: Path) -> Iterator[None]:
 def entry(cache: Path, key: str, build: Callable[[Path], None]) -> Path:
     """The folder of a cache entry, which `build` fills when there is none yet.
 
-    The entry is made beside its place and renamed, so there is never half of one, and of two processes that make the
-    same one, the later throws its own away.
+    The entry is made beside its place and renamed, so there is never half of one. Of two processes that need the same
+    one, the later waits for it; where files cannot be locked it makes its own, and throws that away.
 
     Raises:
         UserError: the disk is full or cannot be written.
@@ -52,8 +53,9 @@ def entry(cache: Path, key: str, build: Callable[[Path], None]) -> Path:
     place = cache / key[:32]
     if place.is_dir():
         return place
-    with disk_errors(cache):
-        cache.mkdir(parents=True, exist_ok=True)
+    with disk_errors(cache), _turn(cache, key[:32]):
+        if place.is_dir():
+            return place
         work = Path(tempfile.mkdtemp(prefix=".making-", dir=cache))
         try:
             build(work)
@@ -66,6 +68,21 @@ def entry(cache: Path, key: str, build: Callable[[Path], None]) -> Path:
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return place
+
+
+@contextmanager
+def _turn(cache: Path, name: str) -> Iterator[None]:
+    """Lets one process at a time make an entry."""
+    cache.mkdir(parents=True, exist_ok=True)
+    lock = cache / f".{name}.lock"
+    with lock.open("w") as file:
+        with suppress(OSError):  # not every network file system has locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            # Those that wait have it open, and find the entry when they get their turn.
+            lock.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -106,8 +123,17 @@ class Ragged:
         """Rows of Python integers."""
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([len(row) for row in rows], out=offsets[1:])
-        values = np.fromiter((i for row in rows for i in row), dtype=np.int32, count=int(offsets[-1]))
+        values = np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=int(offsets[-1]))
         return cls(values, offsets)
+
+    def spans(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where in `values` some rows (B,) begin and end."""
+        return self.offsets[index], self.offsets[index + 1]
+
+    def lengths_of(self, index: np.ndarray) -> np.ndarray:
+        """(B,) tokens of some rows."""
+        starts, ends = self.spans(index)
+        return ends - starts
 
     def padded(self, index: np.ndarray, *, before: int | None = None, after: int | None = None) -> np.ndarray:
         """Some rows as a matrix, padded with 0 behind.
@@ -120,7 +146,7 @@ class Ragged:
         Returns:
             (B, longest) int64.
         """
-        starts, ends = self.offsets[index], self.offsets[index + 1]
+        starts, ends = self.spans(index)
         lengths = ends - starts
         first = 0 if before is None else 1
         width = int(lengths.max(initial=0)) + first + (after is not None)
@@ -133,63 +159,3 @@ class Ragged:
         if after is not None:
             matrix[np.arange(len(index)), first + lengths] = after
         return matrix
-
-
-def write_rows(folder: Path, columns: dict[str, list[str] | Ragged | np.ndarray], facts: dict[str, Any]) -> None:
-    """Writes columns as one Arrow file that `datasets` can open, and facts about them beside it."""
-    import pyarrow as pa
-
-    table = pa.table({name: _arrow(column) for name, column in columns.items()})
-    # A single record batch keeps every column contiguous, so that it is used straight from the mapped file.
-    with pa.OSFile(str(folder / ROWS), "wb") as file, pa.ipc.new_stream(file, table.schema) as stream:
-        stream.write_table(table.combine_chunks())
-    (folder / "facts.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-
-
-def _arrow(column: list[str] | Ragged | np.ndarray) -> Any:
-    import pyarrow as pa
-
-    if isinstance(column, Ragged):
-        return pa.LargeListArray.from_arrays(pa.array(column.offsets, pa.int64()), pa.array(column.values, pa.int32()))
-    return pa.array(column, pa.large_string() if isinstance(column, list) else None)
-
-
-class Rows:
-    """The rows of a cache entry, memory-mapped.
-
-    Args:
-        folder: what `write_rows` filled.
-
-    Raises:
-        UserError: the entry is broken.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        from datasets import Dataset
-
-        try:
-            self.facts: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-            self.dataset = Dataset.from_file(str(folder / ROWS))
-        except Exception as error:  # Arrow, JSON and the file system each have their own
-            raise UserError(f"the cache {folder} is broken: {error}", "Delete the folder; it is made again.") from error
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def ragged(self, name: str) -> Ragged:
-        """A column of token ids, not copied."""
-        column = self.dataset.data.column(name)
-        if column.num_chunks == 0:
-            return Ragged.of([])
-        if column.num_chunks > 1:
-            column = column.combine_chunks()
-        array = column.chunk(0) if hasattr(column, "chunk") else column
-        return Ragged(array.values.to_numpy(zero_copy_only=True), array.offsets.to_numpy(zero_copy_only=True))
-
-    def numbers(self, name: str) -> np.ndarray:
-        """(rows,) a column of numbers."""
-        return self.dataset.data.column(name).to_numpy()
-
-    def texts(self, name: str) -> list[str]:
-        """A column of text."""
-        return self.dataset.data.column(name).to_pylist()

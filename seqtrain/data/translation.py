@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -10,9 +11,11 @@ import torch
 
 from seqtrain.config.types import NonNegative, Positive, Range
 from seqtrain.data.batching import BucketBatchSampler
-from seqtrain.data.corpora.base import Corpus, Split, digest_of, text_digest
+from seqtrain.data.corpora.base import Corpus, Split, digest_of
 from seqtrain.data.loading import SequenceData
-from seqtrain.data.store import Ragged, Rows, disk_errors, entry, key_of, write_rows, write_text
+from seqtrain.data.mapped import MappedRagged, Rows, Texts
+from seqtrain.data.store import Ragged, disk_errors, entry, key_of, write_text
+from seqtrain.data.tokenising import TEXTS, tokenise, write_texts
 from seqtrain.data.tokenization import TextTokenizer
 from seqtrain.errors import UserError
 from seqtrain.tasks.translation import BOS, EOS, Translation, TranslationBatch
@@ -20,6 +23,8 @@ from seqtrain.tasks.translation import BOS, EOS, Translation, TranslationBatch
 log = logging.getLogger(__name__)
 
 JOINT, SOURCE, TARGET = "tokenizer.json", "source.json", "target.json"
+LEARNT_FROM = 1 << 20
+"""Training pairs that tokenizers learn from at most: more cost as much time as tokenising, and change little."""
 STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
 
 
@@ -68,8 +73,8 @@ class TranslationData(SequenceData):
         self._corpus: Corpus | None = None
         self._tokenizers: tuple[TextTokenizer, TextTokenizer] | None = None
         self._rows: dict[Split, Rows] = {}
-        self._sides: dict[Split, tuple[Ragged, Ragged]] = {}
-        self._texts: dict[tuple[Split, str], list[str]] = {}
+        self._sides: dict[Split, tuple[MappedRagged, MappedRagged]] = {}
+        self._lengths: dict[Split, np.ndarray] = {}
 
     def corpus(self) -> Corpus:
         """Opens the corpus; a `UserError` says what is missing or wrong."""
@@ -123,13 +128,13 @@ class TranslationData(SequenceData):
         """Unknown tokens a split, in the source and in the target sentences."""
         return {split: (rows.facts["unknown"][0], rows.facts["unknown"][1]) for split, rows in self._rows.items()}
 
-    def sources(self, split: str) -> list[str]:
+    def sources(self, split: str) -> Texts:
         """Source sentences of a split, raw, in file order."""
-        return self._text(split, "source_text")
+        return self._text(split).texts(TEXTS[0])
 
-    def references(self, split: str) -> list[str]:
+    def references(self, split: str) -> Texts:
         """Target sentences of a split, raw, in file order."""
-        return self._text(split, "target_text")
+        return self._text(split).texts(TEXTS[1])
 
     def batches(self, texts: Sequence[str], targets: Sequence[str] | None = None) -> Iterator[TranslationBatch]:
         """Batches of new source sentences, longest first, with given translations or without.
@@ -167,26 +172,30 @@ class TranslationData(SequenceData):
             UserError: they are missing or broken.
         """
         self._tokenizers = _load_tokenizers(directory)
-        self._rows, self._sides, self._texts, self._digests = {}, {}, {}, {}
+        self._rows, self._sides, self._lengths, self._digests = {}, {}, {}, {}
 
     def lengths(self, split: str) -> np.ndarray:
         """(pairs,) tokens of the longer side, end of sentence included."""
-        source, target = self._sides[split]
-        return np.maximum(source.lengths, target.lengths) + 1
+        return self._lengths[split]
 
-    def trained_on(self) -> np.ndarray:
-        """(pairs used,) training pairs with at most `max_length` tokens on either side."""
-        return np.flatnonzero(self.lengths("train") - 1 <= self.max_length)
+    def longest(self, split: str) -> int | None:
+        """Training pairs with more than `max_length` tokens on a side, its end not counted, are left out."""
+        return self.max_length + 1 if split == "train" else None
+
+    def kept_in(self, split: str) -> Path | None:
+        """The tokens' entry of the cache."""
+        return self._rows[split].folder
 
     def collate(self, split: str, index: np.ndarray) -> TranslationBatch:
         """The batch of some pairs (B,) of a split."""
         source, target = self._sides[split]
+        lengths = [side.lengths_of(index) for side in (source, target)]
         return TranslationBatch(
             index=torch.from_numpy(index),
             source=torch.from_numpy(source.padded(index, after=EOS)),
-            source_lengths=torch.from_numpy(source.offsets[index + 1] - source.offsets[index] + 1),
+            source_lengths=torch.from_numpy(lengths[0] + 1),
             target=torch.from_numpy(target.padded(index, before=BOS, after=EOS)),
-            target_lengths=torch.from_numpy(target.offsets[index + 1] - target.offsets[index] + 1),
+            target_lengths=torch.from_numpy(lengths[1] + 1),
         )
 
     def _trained_tokenizers(self, corpus: Corpus) -> tuple[TextTokenizer, TextTokenizer]:
@@ -198,10 +207,10 @@ class TranslationData(SequenceData):
         }
 
         def train(work: Path) -> None:
-            sources, targets = corpus.read("train")
-            texts = [[*sources, *targets]] * 2 if self.joint else [sources, targets]
-            first = TextTokenizer.train(texts[0], **settings)
-            second = first if self.joint else TextTokenizer.train(texts[1], **settings)
+            texts = self._text("train")
+            sides = [texts.texts(name).spread(LEARNT_FROM) for name in TEXTS]
+            first = TextTokenizer.train(chain(*sides) if self.joint else sides[0], **settings)
+            second = first if self.joint else TextTokenizer.train(sides[1], **settings)
             for name, tokenizer in self._named(first, second).items():
                 (work / name).write_text(tokenizer.to_json(), encoding="utf-8")
 
@@ -210,45 +219,34 @@ class TranslationData(SequenceData):
 
     def _open(self, split: Split) -> None:
         assert self._corpus is not None
-        corpus, (source, target) = self._corpus, self._require_tokenizers()
-
-        def tokenise(work: Path) -> None:
-            texts = corpus.read(split)
-            rows = [Ragged.of(side.encode_all(text)) for side, text in zip((source, target), texts, strict=True)]
-            columns: dict[str, list[str] | Ragged | np.ndarray] = {
-                "source": rows[0],
-                "target": rows[1],
-                "source_text": texts[0],
-                "target_text": texts[1],
-                "source_length": rows[0].lengths,
-                "target_length": rows[1].lengths,
-            }
-            unknown = [TextTokenizer.unknown_count(side.values.tolist()) for side in rows]
-            write_rows(work, columns, {"text": text_digest(*texts), "unknown": unknown})
-
-        key = key_of(content=corpus.digest(split), source=source.hash, target=target.hash)
-        self._rows[split] = rows = Rows(entry(self.cache, key, tokenise))
+        source, target = self._require_tokenizers()
+        key = key_of(content=self._corpus.digest(split), source=source.hash, target=target.hash)
+        made = entry(self.cache, key, lambda work: tokenise(work, self._text(split), (source, target)))
+        self._rows[split] = rows = Rows(made)
         self._digests[split] = rows.facts["text"]
         self._sides[split] = (rows.ragged("source"), rows.ragged("target"))
+        self._lengths[split] = rows.lengths()
         if split == "train":
             self._count_excluded()
 
     def _count_excluded(self) -> None:
-        self.excluded = len(self.lengths("train")) - len(self.trained_on())
-        if self.excluded == len(self.lengths("train")):
+        pairs = len(self.lengths("train"))
+        self.excluded = pairs - len(self.tally("train"))
+        if self.excluded == pairs:
             raise UserError(f"every training pair is longer than data.max_length={self.max_length}", "Raise it.")
         if self.excluded:
             log.warning(
                 "%d of %d training pairs are longer than data.max_length=%d tokens and are left out",
                 self.excluded,
-                len(self.lengths("train")),
+                pairs,
                 self.max_length,
             )
 
-    def _text(self, split: Split, column: str) -> list[str]:
-        if (split, column) not in self._texts:
-            self._texts[split, column] = self._rows[split].texts(column)
-        return self._texts[split, column]
+    def _text(self, split: Split) -> Rows:
+        """The text of a split, which is read from the corpus once."""
+        assert self._corpus is not None
+        corpus, key = self._corpus, key_of(content=self._corpus.digest(split), text=True)
+        return Rows(entry(self.cache, key, lambda work: write_texts(work, corpus.read(split))))
 
     def _require_tokenizers(self) -> tuple[TextTokenizer, TextTokenizer]:
         if self._tokenizers is None:

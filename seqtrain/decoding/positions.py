@@ -132,9 +132,7 @@ def _too_long(data: Any, limit: int, splits: Sequence[str]) -> Iterator[tuple[st
     for split in splits:
         if not data.has(split):
             continue
-        lengths = data.lengths(split)
-        if split == "train":
-            lengths = lengths[data.trained_on()]
-        count = int((lengths > limit).sum())
+        tally = data.tally(split)
+        count = int(tally.counts[tally.lengths > limit].sum())
         if count:
-            yield split, count, len(lengths), int(lengths.max())
+            yield split, count, len(tally), int(tally.lengths.max())

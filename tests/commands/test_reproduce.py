@@ -118,7 +118,7 @@ def test_a_hostile_configuration_is_refused_with_its_key(
 
 
 def test_a_class_that_is_no_data_set_is_not_made(run: Path) -> None:
-    spoilt(run, "data", call("seqtrain.data.store.Rows", folder="run"))
+    spoilt(run, "data", call("seqtrain.data.mapped.Rows", folder="run"))
     with pytest.raises(UserError, match=r"store\.Rows is not a LightningDataModule"):
         main(["run", "out=new"])
     assert not Path("new").exists()

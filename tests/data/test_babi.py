@@ -239,7 +239,7 @@ def test_tasks_together(root: Path) -> None:
 def test_epochs_have_every_question_once_in_batches_of_a_size(root: Path) -> None:
     data = opened(root=str(root), task=8, batch_size=4)
     sampler = data.sampler("train", shuffle=True, rank=0, world_size=1)
-    first, second = sampler.batches(0), sampler.batches(1)
+    first, second = list(sampler.batches(0)), list(sampler.batches(1))
     assert [len(batch) for batch in first] == [len(batch) for batch in second] or len(first) == 5
     assert max(map(len, first)) == 4
     assert sorted(np.concatenate(first).tolist()) == sorted(np.concatenate(second).tolist()) == list(range(19))

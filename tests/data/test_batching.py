@@ -1,11 +1,13 @@
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from seqtrain.data.batching import BucketBatchSampler
+from seqtrain.data.shuffling import shuffled
 from seqtrain.errors import UserError
 
 
@@ -13,22 +15,24 @@ def sampler(lengths: list[int], tokens: int = 100, **options: object) -> BucketB
     return BucketBatchSampler(lengths=np.asarray(lengths), batch_tokens=tokens, **options)  # type: ignore[arg-type]
 
 
+BLOCKS = st.sampled_from([7, 40, 1 << 18])
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=300)
 
 
 @settings(max_examples=60, deadline=None)
-@given(LENGTHS, st.integers(20, 500), st.integers(1, 5), st.integers(0, 3), st.integers(0, 9))
+@given(LENGTHS, st.integers(20, 500), st.integers(1, 5), st.integers(0, 3), st.integers(0, 9), BLOCKS)
 def test_every_example_once_within_the_budget_in_equal_shares(
-    lengths: list[int], tokens: int, world: int, epoch: int, seed: int
+    lengths: list[int], tokens: int, world: int, epoch: int, seed: int, block: int
 ) -> None:
+    options = {"seed": seed, "world_size": world, "block": block}
     try:
-        ranks = [sampler(lengths, tokens, seed=seed, rank=rank, world_size=world) for rank in range(world)]
+        ranks = [sampler(lengths, tokens, rank=rank, **options) for rank in range(world)]
     except UserError:
-        alone = sampler(lengths, tokens, shuffle=False, world_size=world).batches(0)
+        alone = sampler(lengths, tokens, shuffle=False, **options).batches(0)
         assert len(lengths) % world
         assert all(len(batch) == 1 for batch in alone)
         return
-    batches = [rank.batches(epoch) for rank in ranks]
+    batches = [list(rank.batches(epoch)) for rank in ranks]
     assert len({len(own) for own in batches}) == 1
     assert [len(own) for own in batches] == [len(rank) for rank in ranks]
     assert sorted(chain.from_iterable(b.tolist() for own in batches for b in own)) == list(range(len(lengths)))
@@ -48,7 +52,7 @@ def test_epochs_differ_in_order_but_not_in_number() -> None:
 
 def test_padding_is_small_and_batches_are_full() -> None:
     lengths = np.random.default_rng(1).gamma(8, 2, size=5000).astype(int) + 2
-    batches = sampler(lengths.tolist(), 2000).batches(0)
+    batches = list(sampler(lengths.tolist(), 2000).batches(0))
     padded = sum(len(batch) * lengths[batch].max() for batch in batches)
     assert lengths.sum() / padded > 0.9
     assert padded / len(batches) > 0.85 * 2000
@@ -98,3 +102,60 @@ def test_fewer_examples_than_ranks_are_refused_in_training_and_shared_in_evaluat
 
 def test_no_examples_give_no_batches() -> None:
     assert list(sampler([], shuffle=False)) == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(LENGTHS, st.integers(1, 3), st.integers(0, 9), st.integers(10, 60), st.data())
+def test_blocks_leave_out_what_is_too_long_and_can_be_entered_anywhere(
+    lengths: list[int], world: int, seed: int, most: int, data: st.DataObject
+) -> None:
+    used = [i for i, length in enumerate(lengths) if length <= most]
+    assume(len(used) >= world)
+    shuffle = data.draw(st.booleans())
+    options = {"seed": seed, "world_size": world, "block": 25, "most": most, "shuffle": shuffle}
+    try:
+        ranks = [sampler(lengths, 80, rank=rank, **options) for rank in range(world)]
+    except UserError:
+        return
+    whole = [[batch.tolist() for batch in rank.batches(2)] for rank in ranks]
+    assert sorted(chain.from_iterable(chain.from_iterable(whole))) == used
+    for rank, own in zip(ranks, whole, strict=True):
+        begin = data.draw(st.integers(0, len(own)))
+        rank.load_state_dict({**rank.state_dict(), "epoch": 2, "position": begin})
+        assert list(rank) == own[begin:] or begin == len(own)
+
+
+def test_blocks_are_drawn_from_all_of_the_data_and_come_in_another_order_every_epoch() -> None:
+    blocks = sampler([10] * 4000, 100, seed=3, block=500)
+    first, second = (np.concatenate(list(blocks.batches(epoch))) for epoch in (0, 1))
+    for part in np.split(first, 8):
+        assert np.histogram(part, bins=4, range=(0, 4000))[0].min() > 80
+    assert {frozenset(part) for part in np.split(first, 8)} == {frozenset(part) for part in np.split(second, 8)}
+    assert [frozenset(part) for part in np.split(first, 8)] != [frozenset(part) for part in np.split(second, 8)]
+    assert (first != np.concatenate(list(sampler([10] * 4000, 100, seed=4, block=500).batches(0)))).mean() > 0.9
+
+
+def test_numbers_of_batches_are_kept_until_something_else_is_asked_for(tmp_path: Path) -> None:
+    lengths = np.random.default_rng(3).integers(1, 30, size=300)
+    made = [BucketBatchSampler(lengths=lengths, batch_tokens=90, block=50, kept=tmp_path, most=m) for m in (25, 25, 20)]
+    assert len(list(tmp_path.iterdir())) == 2
+    assert [len(one) for one in made] == [len(list(one.batches(0))) for one in made]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 3000), st.integers(0, 99))
+def test_a_shuffled_order_holds_every_number_once(size: int, seed: int) -> None:
+    order = shuffled(np.arange(size), size=size, seed=seed)
+    assert sorted(order.tolist()) == list(range(size))
+    some = np.arange(0, size, 7)
+    assert np.array_equal(shuffled(some, size=size, seed=seed), order[some])
+
+
+def test_a_shuffled_order_looks_drawn_at_random() -> None:
+    size = 20_000
+    orders = np.stack([shuffled(np.arange(size), size=size, seed=seed) for seed in range(3)])
+    far = np.abs(np.diff(orders)).mean(1) / size
+    np.testing.assert_allclose(far, 1 / 3, atol=0.02)
+    for one in (*orders, np.arange(size)):
+        for other in orders:
+            assert one is other or abs(np.corrcoef(one, other)[0, 1]) < 0.03 or np.array_equal(one, other)

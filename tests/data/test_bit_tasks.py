@@ -151,10 +151,14 @@ def test_priority_sort() -> None:
 def test_an_epoch_has_other_sequences_than_the_one_before_and_splits_differ(kind: str) -> None:
     data = opened(kind)
     sampler = data.sampler("train", shuffle=True, rank=0, world_size=1)
-    seen = [np.concatenate(sampler.batches(epoch)).tolist() for epoch in range(3)]
+    seen = [np.concatenate(list(sampler.batches(epoch))).tolist() for epoch in range(3)]
     assert seen == [list(range(20)), list(range(20, 40)), list(range(40, 60))]
     fixed = data.sampler("val", shuffle=False, rank=0, world_size=1)
-    assert np.concatenate(fixed.batches(0)).tolist() == np.concatenate(fixed.batches(5)).tolist() == list(range(12))
+    assert (
+        np.concatenate(list(fixed.batches(0))).tolist()
+        == np.concatenate(list(fixed.batches(5))).tolist()
+        == list(range(12))
+    )
     contents = {
         tuple(data.collate(split, np.array([i])).inputs.flatten().tolist())
         for split, count in (("train", 60), ("val", 12), ("test", 10))
@@ -181,14 +185,14 @@ def test_a_sequence_does_not_depend_on_its_batch(kind: str) -> None:
 @EVERY
 def test_ranks_share_an_epoch(kind: str) -> None:
     data = opened(kind, batch_size=3)
-    shares = [data.sampler("train", shuffle=True, rank=rank, world_size=2).batches(1) for rank in range(2)]
+    shares = [list(data.sampler("train", shuffle=True, rank=rank, world_size=2).batches(1)) for rank in range(2)]
     assert len(shares[0]) == len(shares[1]) == 4
     assert sorted(np.concatenate([*shares[0], *shares[1]]).tolist()) == list(range(20, 40))
 
 
 def test_every_rank_has_batches_or_says_why_not() -> None:
     data = opened("copy", batch_size=16)
-    shares = [data.sampler("val", shuffle=False, rank=rank, world_size=2).batches(0) for rank in range(2)]
+    shares = [list(data.sampler("val", shuffle=False, rank=rank, world_size=2).batches(0)) for rank in range(2)]
     assert [len(share) for share in shares] == [1, 1]
     with pytest.raises(UserError, match=r"data\.size=20 sequences cannot be shared by 21 processes"):
         data.sampler("train", shuffle=True, rank=0, world_size=21)

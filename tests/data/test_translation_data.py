@@ -80,8 +80,8 @@ def test_batches_hold_every_pair_once_and_decode_to_the_text(
         assert sorted(indices(batches)) == list(range(data.sizes[split]))
         for batch in batches:
             check_batch(data, batch, split)
-        assert data.sources(split) == Path(files[split][0]).read_text(encoding="utf-8").splitlines()
-        assert data.references(split) == Path(files[split][1]).read_text(encoding="utf-8").splitlines()
+        assert list(data.sources(split)) == Path(files[split][0]).read_text(encoding="utf-8").splitlines()
+        assert list(data.references(split)) == Path(files[split][1]).read_text(encoding="utf-8").splitlines()
     assert data.sizes == {"train": 120, "val": 20, "test": 17}
     sizes = len(data.source_tokenizer), len(data.target_tokenizer)
     assert data.task == Translation(source_vocabulary=sizes[0], target_vocabulary=sizes[1], shared=joint)
@@ -155,7 +155,7 @@ def test_the_cache_is_used_again_until_content_or_tokenizer_change(
 ) -> None:
     first = ready(options)
     made = entries(options)
-    assert len(made) == 4
+    assert len(made) == 7  # the tokenizer, and of every split the text and its tokens
     with monkeypatch.context() as forbidden:
         forbidden.setattr("seqtrain.data.corpora.pairs.PairFiles.read", lambda *_: pytest.fail("read again"))
         forbidden.setattr("seqtrain.data.tokenization.TextTokenizer.encode_all", lambda *_: pytest.fail("tokenised"))
@@ -167,13 +167,13 @@ def test_the_cache_is_used_again_until_content_or_tokenizer_change(
         assert torch.equal(a.target, b.target)  # type: ignore[attr-defined]
 
     assert ready(options, lowercase=True).fingerprint == first.fingerprint
-    assert len(entries(options)) == 8
+    assert len(entries(options)) == 11
     test = Path(options["test"][0])
     test.write_text(test.read_text(encoding="utf-8").replace("Hund", "Esel"), encoding="utf-8")
     changed = ready(options)
     assert "Esel" in " ".join(changed.sources("test"))
     assert changed.fingerprint != first.fingerprint
-    assert len(entries(options)) == 9
+    assert len(entries(options)) == 13
 
 
 def test_the_fingerprint_is_that_of_the_text_not_of_the_files(options: dict[str, Any], tmp_path: Path) -> None:
@@ -188,25 +188,26 @@ def test_the_cache_is_memory_mapped_arrow_that_datasets_opens(options: dict[str,
     from datasets import Dataset
 
     data = ready(options)
-    for path in Path(options["cache"]).glob("*/rows.arrow"):
-        rows = Dataset.from_file(str(path))
-        assert rows.cache_files == [{"filename": str(path)}]
-        first = rows[0]
-        assert data.source_tokenizer.decode(first["source"]) == first["source_text"]
-        assert len(first["target"]) == first["target_length"]
-    column = store.Rows(next(path.parent for path in Path(options["cache"]).glob("*/rows.arrow"))).ragged("source")
-    assert not column.values.flags.owndata
+    files = {frozenset((rows := Dataset.from_file(str(path))).column_names): rows for path in arrow_files(options)}
+    texts, tokens = files[frozenset({"source_text", "target_text"})], files[frozenset({"source", "target"})]
+    for text, ids in zip(texts, tokens, strict=True):
+        assert data.source_tokenizer.decode(ids["source"]) == text["source_text"]
+    assert not data.lengths("train").flags.owndata
+
+
+def arrow_files(options: dict[str, Any]) -> list[Path]:
+    return sorted(Path(options["cache"]).glob("*/rows.arrow"), key=lambda path: path.stat().st_size)
 
 
 def test_a_full_disk_leaves_nothing_behind(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("seqtrain.data.translation.write_rows", full)
+    monkeypatch.setattr("seqtrain.data.translation.tokenise", full)
     with pytest.raises(UserError, match=r"the disk of .*cache is full\n.*data.cache=PATH") as error:
         ready(options)
     assert error.value.code == 1
-    assert len(entries(options)) == 1  # the tokenizer, which was made before
+    assert len(entries(options)) == 2  # the tokenizer and the text that it learnt from, which were made before
     monkeypatch.undo()
     assert ready(options).sizes["train"] == 120
 
@@ -217,10 +218,13 @@ def test_a_cache_that_cannot_be_written(options: dict[str, Any], tmp_path: Path)
         ready(options, cache=str(tmp_path / "file" / "cache"))
 
 
-def test_a_broken_cache_is_named(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("name", "kept"), [("rows.arrow", 0), ("rows.arrow", 60), ("rows.arrow", -9), ("lengths.int32", -4)]
+)
+def test_a_broken_cache_is_named(options: dict[str, Any], name: str, kept: int) -> None:
     ready(options)
-    path = next(Path(options["cache"]).glob("*/rows.arrow"))
-    path.write_bytes(path.read_bytes()[:50])
+    path = next(Path(options["cache"]).glob("*/lengths.int32")).with_name(name)
+    path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(UserError, match=r"(?s)the cache .* is broken: .*Delete the folder") as error:
         ready(options)
     assert str(path.parent) in str(error.value).replace("\n", "")
@@ -235,7 +239,7 @@ def test_two_processes_may_make_the_same_entry(options: dict[str, Any]) -> None:
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate(timeout=120)[0] for process in running]
     assert said[0] == said[1] != ""
-    assert len(entries(options)) == 4
+    assert len(entries(options)) == 7
     assert not [name for name in entries(options) if name.startswith(".")]
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seqtrain.data.buckets import Tally
 from seqtrain.decoding.positions import check_data, pieces, positions, refuse_longer
 from seqtrain.errors import UserError
 
@@ -79,11 +80,8 @@ class Data:
     def has(self, split: str) -> bool:
         return split != "test" or "test" in self.opened
 
-    def lengths(self, split: str) -> np.ndarray:
-        return self.rows[split]
-
-    def trained_on(self) -> np.ndarray:
-        return np.flatnonzero(self.rows["train"] < 20)
+    def tally(self, split: str) -> Tally:
+        return Tally.of(self.rows[split], 19 if split == "train" else None)
 
 
 def test_data_that_a_model_cannot_take_is_refused_before_training() -> None:

@@ -38,13 +38,18 @@ def generate(*, split: str, size: int, seed: int) -> dict[str, list[str]]:
     Raises:
         UserError: for an unknown split or a size out of range.
     """
+    captions = list(drawn(split=split, size=size, seed=seed))
+    return {language: [said[language] for said in captions] for language in LANGUAGES}
+
+
+def drawn(*, split: str, size: int, seed: int) -> Iterator[dict[str, str]]:
+    """The captions of `generate` one by one, each as its sentence in each of `LANGUAGES`. Raises as it does."""
     _check_split(split)
     if not 1 <= size <= LIMITS[split]:
         raise UserError(
             f"captions: size {size} of the split {split} is out of range", f"Allowed are 1 to {LIMITS[split]}."
         )
-    drawn = list(islice(draw(split=split, seed=seed), size))
-    return {language: [said[language] for said in drawn] for language in LANGUAGES}
+    return islice(draw(split=split, seed=seed), size)
 
 
 def draw(*, split: str, seed: int) -> Iterator[dict[str, str]]:

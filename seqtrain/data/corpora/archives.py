@@ -3,6 +3,7 @@
 import tarfile
 import zipfile
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 from seqtrain.errors import UserError
@@ -25,12 +26,9 @@ class Folder:
         paths = (folder / name for folder in self.folders for name in names)
         return next((str(path) for path in paths if path.is_file()), None)
 
-    def read(self, path: str) -> bytes:
-        """The bytes of a file that `find` gave."""
-        try:
-            return Path(path).read_bytes()
-        except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    def get(self, path: str) -> Path:
+        """Where a file lies that `find` gave."""
+        return Path(path)
 
 
 class Archive:
@@ -49,9 +47,9 @@ class Archive:
         contents = self._load()
         return next((name for name in names if name in contents), None)
 
-    def read(self, name: str) -> bytes:
-        """The bytes of a member that `find` gave."""
-        return self._load()[name]
+    def get(self, name: str) -> BytesIO:
+        """A member that `find` gave, as a file."""
+        return BytesIO(self._load()[name])
 
     def _load(self) -> dict[str, bytes]:
         if self._contents is None:

@@ -3,6 +3,7 @@
 import re
 import tarfile
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol
 
@@ -135,7 +136,7 @@ class BabiFiles:
             name, content = self._find(split, task)
             place = str(content) if isinstance(content, Path) else f"{self.root}:{name}"
             data = read_bytes(content) if isinstance(content, Path) else content
-            found += parse(decoded_lines(data, place), place, task)
+            found += parse([*decoded_lines(BytesIO(data), place)], place, task)
         return found
 
     def check(self, needed: Sequence[Split]) -> None:

@@ -1,11 +1,13 @@
 """What a corpus of sentence pairs offers to the data modules."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 Split = str
 SPLITS = ("train", "val", "test")
+Pair = tuple[str, str]
+"""A source sentence and its target."""
 
 
 class Corpus(Protocol):
@@ -20,8 +22,12 @@ class Corpus(Protocol):
         """A sha256 that changes when the content of the split may have changed; quick, nothing is parsed."""
         ...
 
-    def read(self, split: Split) -> tuple[list[str], list[str]]:
-        """Source sentences and their targets, in file order, checked: as many, and none empty."""
+    def read(self, split: Split) -> Iterator[Pair]:
+        """The pairs in file order, one by one, however many there are.
+
+        A mistake, as many lines on the one side as on the other and none of them empty, is raised at the latest
+        behind the last pair: nothing is to be kept of pairs that were not read to their end.
+        """
         ...
 
 
@@ -32,8 +38,3 @@ def digest_of(parts: Iterable[bytes]) -> str:
         whole.update(len(part).to_bytes(8, "little"))
         whole.update(part)
     return whole.hexdigest()
-
-
-def text_digest(sources: Iterable[str], targets: Iterable[str]) -> str:
-    """sha256 (hex) of sentence pairs, whatever files they came from."""
-    return digest_of("\n".join(side).encode() for side in (sources, targets))

@@ -1,11 +1,12 @@
 """Caption pairs that are generated, not read."""
 
 import json
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from seqtrain.data import captions
-from seqtrain.data.corpora.base import SPLITS, Split, digest_of
+from seqtrain.data.corpora.base import SPLITS, Pair, Split, digest_of
 
 
 class GeneratedCaptions:
@@ -28,15 +29,10 @@ class GeneratedCaptions:
         settings = json.dumps([split, self.source, self.target, self.sizes[split], self.seed]).encode()
         return digest_of([settings, *_generator_source()])
 
-    def read(self, split: Split) -> tuple[list[str], list[str]]:
-        """Source and target sentences in the order they were drawn."""
-        texts = _generated(split, self.sizes[split], self.seed)
-        return list(texts[self.source]), list(texts[self.target])
-
-
-@cache
-def _generated(split: Split, size: int, seed: int) -> dict[str, list[str]]:
-    return captions.generate(split=split, size=size, seed=seed)
+    def read(self, split: Split) -> Iterator[Pair]:
+        """Source sentences with their targets in the order they were drawn."""
+        for said in captions.drawn(split=split, size=self.sizes[split], seed=self.seed):
+            yield said[self.source], said[self.target]
 
 
 @cache

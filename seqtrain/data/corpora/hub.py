@@ -4,15 +4,17 @@ import logging
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from seqtrain.data.corpora.base import SPLITS, Split, text_digest
-from seqtrain.data.lines import check_aligned
+from seqtrain.data.corpora.base import SPLITS, Pair, Split, digest_of
+from seqtrain.data.lines import aligned
 from seqtrain.errors import UserError
 
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
 SECONDS_TO_ANSWER = 2.0
+ROWS_AT_ONCE = 10_000
 
 
 def hub_copy(hub: str, cache: str) -> Path:
@@ -52,10 +54,10 @@ class HubPairs:
 
     def digest(self, split: Split) -> str:
         """sha256 of the split's text."""
-        return text_digest(*self.read(split))
+        return digest_of(side.encode() for pair in self.read(split) for side in pair)
 
-    def read(self, split: Split) -> tuple[list[str], list[str]]:
-        """Source and target sentences in the data set's order."""
+    def read(self, split: Split) -> Iterator[Pair]:
+        """Source sentences with their targets in the data set's order."""
         if self._splits is None:
             self._splits = fetched(self.hub, copy=self.copy, hint=self.hint)
         name = HUB_SPLITS[split]
@@ -65,9 +67,13 @@ class HubPairs:
         for language in (self.source, self.target):
             if language not in columns:
                 raise UserError(f"{self.hub} has no column {language!r}, only {', '.join(columns)}", self.hint)
-        sources, targets = ([str(x or "") for x in self._splits[name][side]] for side in (self.source, self.target))
-        check_aligned(sources, targets, *(f"{self.hub}:{name}:{side}" for side in (self.source, self.target)))
-        return sources, targets
+        sources, targets = (_texts(self._splits[name], side) for side in (self.source, self.target))
+        return aligned(sources, targets, (f"{self.hub}:{name}:{self.source}", f"{self.hub}:{name}:{self.target}"))
+
+
+def _texts(rows: Any, column: str) -> Iterator[str]:
+    for some in rows.select_columns(column).iter(ROWS_AT_ONCE):
+        yield from (str(text or "") for text in some[column])
 
 
 def fetched(hub: str, *, copy: Path, hint: str, config: str | None = None) -> Any:
@@ -92,8 +98,8 @@ def fetched(hub: str, *, copy: Path, hint: str, config: str | None = None) -> An
             return datasets.load_from_disk(str(copy))
         copy.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=copy.parent) as work:
-            # Read into memory, as the folder that it was prepared in goes away.
-            found = _loaded(hub, config, cache_dir=work, keep_in_memory=True)
+            # What was prepared is mapped, and stays so for this process when the folder goes away.
+            found = _loaded(hub, config, cache_dir=work)
             if Path(hub).exists():
                 return found
             found.save_to_disk(f"{work}/copy")

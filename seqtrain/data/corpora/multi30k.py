@@ -4,13 +4,15 @@ The layout is that of the public repository multi30k/dataset, data/task1/raw: `t
 `test_2016_flickr.de.gz` and so on, one sentence a line.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from seqtrain.data.corpora.archives import ARCHIVES, Archive, Folder
-from seqtrain.data.corpora.base import SPLITS, Split, digest_of
+from seqtrain.data.corpora.base import SPLITS, Pair, Split, digest_of
+from seqtrain.data.corpora.digests import file_digest
 from seqtrain.data.corpora.hub import HubPairs, hub_copy, reachable
-from seqtrain.data.lines import check_aligned, decoded_lines, decompressed
+from seqtrain.data.lines import aligned, lines_of
 from seqtrain.errors import UserError
 
 DEFAULT_ROOT = Path("data/multi30k")
@@ -55,21 +57,22 @@ class Multi30kFiles:
     def check(self, needed: Sequence[Split] = SPLITS) -> None:
         """Finds and reads the files of some splits; what is missing or wrong is a `UserError`."""
         for split in needed:
-            for language in (self.source, self.target):
-                self._find(split, language)
+            self._names(split)
         for split in needed:
-            self.read(split)
+            deque(self.read(split), maxlen=0)
 
     def digest(self, split: Split) -> str:
         """sha256 of the bytes of the split's two files."""
-        return digest_of(self._files.read(self._find(split, language)) for language in (self.source, self.target))
+        return digest_of(file_digest(self._files.get(name)).encode() for name in self._names(split))
 
-    def read(self, split: Split) -> tuple[list[str], list[str]]:
-        """Source and target sentences in file order."""
-        names = [self._find(split, language) for language in (self.source, self.target)]
-        sources, targets = (decoded_lines(decompressed(self._files.read(name), name), name) for name in names)
-        check_aligned(sources, targets, *names)
-        return sources, targets
+    def read(self, split: Split) -> Iterator[Pair]:
+        """Source sentences with their targets in file order."""
+        names = self._names(split)
+        sources, targets = (lines_of(self._files.get(name), name) for name in names)
+        return aligned(sources, targets, names)
+
+    def _names(self, split: Split) -> tuple[str, str]:
+        return self._find(split, self.source), self._find(split, self.target)
 
     def _find(self, split: Split, language: str) -> str:
         stems = TEST_NAMES[self.test] if split == "test" else (split,)

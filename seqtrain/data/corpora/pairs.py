@@ -1,11 +1,14 @@
 """A user's own sentence pairs: two line-aligned texts, or one TSV, JSONL or Parquet file, a split."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from seqtrain.data.corpora.base import SPLITS, Split, digest_of
-from seqtrain.data.lines import check_aligned, check_filled, decoded_lines, read_bytes, shown
+from seqtrain.data.corpora.base import SPLITS, Pair, Split, digest_of
+from seqtrain.data.corpora.digests import file_digest
+from seqtrain.data.lines import aligned, empty_side, is_blank, lines_of, shown
 from seqtrain.errors import UserError
 
 Files = str | Sequence[str] | None
@@ -17,6 +20,9 @@ FORMATS_HINT = (
 )
 BYTES_CHECKED_FIRST = 64 << 20
 """Files of up to this many bytes together are read in whole before anything else is done."""
+ROWS_AT_ONCE = 10_000
+BUFFER = 1 << 20
+"""Bytes of a Parquet file's column that are read at a time."""
 
 
 class PairFiles:
@@ -26,16 +32,17 @@ class PairFiles:
         files: split to one file, or to two texts (source, target); a split without any is not there.
         source: key (JSONL) or column (Parquet) of the sentences that are translated from.
         target: key or column of the sentences that are translated to.
+        cache: folder in which digests of large files are kept.
 
     Raises:
         UserError: a file is missing or empty, or it is not known how to read it; in `read` also: line counts differ,
             a line is malformed, not UTF-8 or empty on a side.
     """
 
-    def __init__(self, *, files: Mapping[Split, Files], source: str, target: str) -> None:
+    def __init__(self, *, files: Mapping[Split, Files], source: str, target: str, cache: Path | None = None) -> None:
         named = {split: [names] if isinstance(names, str) else names for split, names in files.items() if names}
         self._files = {split: [Path(name).expanduser() for name in names] for split, names in named.items()}
-        self.source, self.target = source, target
+        self.source, self.target, self._cache = source, target, cache
         for split, paths in self._files.items():
             self._check_files(split, paths)
 
@@ -53,52 +60,28 @@ class PairFiles:
         """sha256 of the files, their formats and the names that they are read by."""
         paths = self._paths(split)
         how = json.dumps([[_format(path) for path in paths], self.source, self.target]).encode()
-        return digest_of([how, *(path.read_bytes() for path in paths)])
+        return digest_of([how, *(file_digest(path, self._cache).encode() for path in paths)])
 
-    def read(self, split: Split) -> tuple[list[str], list[str]]:
-        """Source and target sentences in file order."""
+    def read(self, split: Split) -> Iterator[Pair]:
+        """Source sentences with their targets in file order."""
         paths = self._paths(split)
+        names = [str(path) for path in paths]
         if len(paths) == 2:
-            sources, targets = (decoded_lines(read_bytes(path), str(path)) for path in paths)
-            check_aligned(sources, targets, *map(str, paths))
-            return sources, targets
-        path = paths[0]
-        if _format(path) == ".parquet":
-            return self._read_parquet(path)
-        lines = decoded_lines(read_bytes(path), str(path))
-        pairs = (
-            tsv_pairs(lines, str(path)) if _format(path) == ".tsv" else _jsonl(lines, path, self.source, self.target)
+            sources, targets = (lines_of(path, name) for path, name in zip(paths, names, strict=True))
+            return aligned(sources, targets, (names[0], names[1]))
+        if _format(paths[0]) == ".parquet":
+            return _parquet(paths[0], (self.source, self.target))
+        lines = lines_of(paths[0], names[0])
+        return (
+            tsv_pairs(lines, names[0])
+            if _format(paths[0]) == ".tsv"
+            else _jsonl(lines, names[0], self.source, self.target)
         )
-        return [source for source, _ in pairs], [target for _, target in pairs]
 
     def _paths(self, split: Split) -> list[Path]:
         if split not in self._files:
             raise UserError(f"data.{split} names no file", FORMATS_HINT.format(split=split))
         return self._files[split]
-
-    def _read_parquet(self, path: Path) -> tuple[list[str], list[str]]:
-        from pyarrow import ArrowException, parquet
-
-        try:
-            names = parquet.read_schema(path).names
-            for name in (self.source, self.target):
-                if name not in names:
-                    message = f"{path} has no column {name!r}, only {', '.join(names)}"
-                    raise UserError(message, "Set data.source and data.target.")
-            table = parquet.read_table(path, columns=[self.source, self.target])
-        except (ArrowException, OSError) as error:
-            raise UserError(f"{path} is not a Parquet file that can be read: {error}") from error
-        if not len(table):
-            raise UserError(f"{path} is empty", "It must hold one pair a row.")
-        sides = []
-        for name in (self.source, self.target):
-            values = table.column(name).to_pylist()
-            for row, value in enumerate(values, start=1):
-                if not isinstance(value, str | None):
-                    raise UserError(f"{path}, row {row}: {name!r} is no text: {shown(str(value))}")
-            sides.append([value or "" for value in values])
-            check_filled(sides[-1], f"{path} (column {name})", unit="row")
-        return sides[0], sides[1]
 
     def _check_files(self, split: Split, paths: Sequence[Path]) -> None:
         hint = FORMATS_HINT.format(split=split)
@@ -129,7 +112,7 @@ def preflight(
         corpus._paths(split)
     if corpus.bytes <= BYTES_CHECKED_FIRST:
         for split in corpus.splits:
-            corpus.read(split)
+            deque(corpus.read(split), maxlen=0)
 
 
 def _format(path: Path) -> str:
@@ -137,13 +120,12 @@ def _format(path: Path) -> str:
     return suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else (suffixes or [""])[-1]
 
 
-def tsv_pairs(lines: Sequence[str], path: str) -> list[tuple[str, str]]:
+def tsv_pairs(lines: Iterable[str], path: str) -> Iterator[Pair]:
     """Sentence pairs out of lines with one tab each.
 
     Raises:
         UserError: a line has more or fewer columns, or an empty one.
     """
-    pairs = []
     for number, line in enumerate(lines, start=1):
         columns = line.split("\t")
         if len(columns) != 2:
@@ -151,12 +133,10 @@ def tsv_pairs(lines: Sequence[str], path: str) -> list[tuple[str, str]]:
                 f"{path}, line {number} has {len(columns)} columns, not 2: {shown(line)}",
                 "A line is a source sentence, a tab and its translation.",
             )
-        pairs.append(_filled(columns[0], columns[1], ("first column", "second column"), path, number))
-    return pairs
+        yield _filled(columns[0], columns[1], ("first column", "second column"), path, number)
 
 
-def _jsonl(lines: Sequence[str], path: Path, source: str, target: str) -> list[tuple[str, str]]:
-    pairs = []
+def _jsonl(lines: Iterable[str], path: str, source: str, target: str) -> Iterator[Pair]:
     for number, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
@@ -170,12 +150,42 @@ def _jsonl(lines: Sequence[str], path: Path, source: str, target: str) -> list[t
             if not isinstance(record.get(key), str):
                 found = f"only {', '.join(record)}" if key not in record else f"but it is no text: {record[key]!r}"
                 raise UserError(f"{path}, line {number} has no {key!r}, {found}", "Set data.source and data.target.")
-        pairs.append(_filled(record[source], record[target], (repr(source), repr(target)), path, number))
-    return pairs
+        yield _filled(record[source], record[target], (repr(source), repr(target)), path, number)
 
 
-def _filled(source: str, target: str, names: tuple[str, str], path: Path | str, number: int) -> tuple[str, str]:
+def _filled(source: str, target: str, names: tuple[str, str], path: str, number: int) -> Pair:
     for side, name in zip((source, target), names, strict=True):
-        if not side.strip():
+        if is_blank(side):
             raise UserError(f"{path}, line {number}: {name} is empty", "Remove the pair, or fill the side.")
     return source, target
+
+
+def _parquet(path: Path, columns: tuple[str, str]) -> Iterator[Pair]:
+    from pyarrow import ArrowException, parquet
+
+    row = 0
+    try:
+        # Neither a whole group of rows nor what comes next is held.
+        with parquet.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False) as file:
+            names = file.schema_arrow.names
+            for name in columns:
+                if name not in names:
+                    message = f"{path} has no column {name!r}, only {', '.join(names)}"
+                    raise UserError(message, "Set data.source and data.target.")
+            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=list(columns)):
+                for pair in zip(*(batch.column(name).to_pylist() for name in columns), strict=True):
+                    row += 1
+                    yield _text_row(path, row, pair, columns)
+    except (ArrowException, OSError) as error:
+        raise UserError(f"{path} is not a Parquet file that can be read: {error}") from error
+    if not row:
+        raise UserError(f"{path} is empty", "It must hold one pair a row.")
+
+
+def _text_row(path: Path, row: int, pair: tuple[Any, ...], columns: tuple[str, str]) -> Pair:
+    for value, name in zip(pair, columns, strict=True):
+        if value is None or (isinstance(value, str) and is_blank(value)):
+            raise empty_side(f"{path} (column {name})", row, unit="row")
+        if not isinstance(value, str):
+            raise UserError(f"{path}, row {row}: {name!r} is no text: {shown(str(value))}")
+    return pair[0], pair[1]
