@@ -1,6 +1,5 @@
 """The command line. PyTorch is imported by the commands, once what is asked for has been found right."""
 
-import errno
 import importlib
 import os
 import sys
@@ -11,14 +10,13 @@ import seqtrain
 from seqtrain.config.names import did_you_mean
 from seqtrain.config.overview import commands, help_text
 from seqtrain.config.source import docstring
-from seqtrain.errors import UserError
+from seqtrain.errors import NO_SPACE, UserError, is_out_of_memory
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 HELP = ("-h", "--help", "help")
 INTERRUPTED = 130
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> int:
@@ -36,8 +34,11 @@ def main() -> int:
         # Whoever read the output has enough of it, as `head` has. What Python still wants to flush goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        if error.errno not in NO_SPACE:
+    except (OSError, MemoryError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            print(f"seqtrain: out of memory: {error}\n  Use less of it: a smaller model or batch.", file=sys.stderr)
+            return 1
+        if not isinstance(error, OSError) or error.errno not in NO_SPACE:
             raise
         print(
             f"seqtrain: cannot write {error.filename or 'a file'}: {error.strerror}\n  Free some space.",

@@ -1,5 +1,11 @@
 """Errors that a user can act on."""
 
+import errno
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_MEMORY = ("can't allocate memory", "out of memory", "std::bad_alloc", "_ALLOC_FAILED", "could not create a memory")
+"""How PyTorch and what it computes with say it: its allocators, C++, cuBLAS and cuDNN, oneDNN."""
+
 
 class UserError(Exception):
     """A mistake or a condition that the user can mend: one message, what to do next, and no traceback.
@@ -18,3 +24,26 @@ class UserError(Exception):
 
 class InterruptionError(UserError):
     """Somebody stopped the training; its state is saved."""
+
+
+class LostRankError(UserError):
+    """Another process of the run is gone.
+
+    Args:
+        message: which, and why.
+        hint: what to do next.
+        here: whether this process is the one to say so; another does otherwise.
+    """
+
+    def __init__(self, message: str, hint: str, *, here: bool = True) -> None:
+        super().__init__(message, hint, code=1)
+        self.here = here
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of the processor or of an accelerator."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    if isinstance(error, RuntimeError):
+        return any(sign in str(error) for sign in NO_MEMORY)
+    return isinstance(error, MemoryError)

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from functools import partial
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -9,15 +10,18 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_warn
 
+from seqtrain.callbacks.gathering import anywhere
 from seqtrain.errors import UserError
+from seqtrain.layers.finite import refuse_spoilt
 
 
 class Checkpoints(ModelCheckpoint):
-    """Lightning's `ModelCheckpoint` set up as `best.ckpt` and `last.ckpt`, with two differences.
+    """Lightning's `ModelCheckpoint` set up as `best.ckpt` and `last.ckpt`, with three differences.
 
     `last.ckpt` is written after every validation, and at the end: Lightning writes it only when the best one changes,
     so a run that crashed long after its best epoch would begin there again. A training that ends before its first
-    validation has its last state as its best. And the best score survives that the run's directory is moved.
+    validation has its last state as its best. The best score survives that the run's directory is moved. And nothing
+    is saved of weights that are not finite, nor is a validation the best whose metric is not.
 
     Args:
         dirpath: the folder; `None` is Lightning's choice.
@@ -39,6 +43,7 @@ class Checkpoints(ModelCheckpoint):
             enable_version_counter=False,
         )
         self._validated = False
+        self._without_score = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Finds the folder; that a resumed run's is not empty is as it should be."""
@@ -71,17 +76,31 @@ class Checkpoints(ModelCheckpoint):
         """Saves the last state, if it is not; and as the best one, if there never was a metric to judge it by."""
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        if not self.best_model_path:
+        if not self.best_model_path and not self._without_score:
             self._save_none_monitor_checkpoint(trainer, self._monitor_candidates(trainer))
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
         self._save_missing_last(trainer, self._last_global_step_saved != trainer.global_step)
 
     def _save_topk_checkpoint(self, trainer: pl.Trainer, monitor_candidates: dict[str, torch.Tensor]) -> None:
         if self.monitor is None or self.monitor in monitor_candidates:
-            super()._save_topk_checkpoint(trainer, monitor_candidates)
+            if self.monitor is None or self._has_score(monitor_candidates[self.monitor]):
+                super()._save_topk_checkpoint(trainer, monitor_candidates)
         elif self._validated:
             there = ", ".join(sorted(set(monitor_candidates) - {"epoch", "step"}))
             raise UserError(f"callbacks.checkpoint.monitor={self.monitor}: no such metric", f"There are: {there}.")
+
+    def _has_score(self, value: torch.Tensor) -> bool:
+        """Whether a validation can be the best one. Lightning's callback takes any for it while there is none."""
+        if torch.isfinite(value):
+            return True
+        if not self._without_score:
+            rank_zero_warn(f"{self.monitor} is {float(value)}: such a checkpoint is never the best one.")
+        self._without_score = True
+        return False
+
+    def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
+        refuse_spoilt(trainer.lightning_module, trainer.global_step, anywhere=partial(anywhere, trainer))
+        super()._save_checkpoint(trainer, filepath)
 
     def _due(self, trainer: pl.Trainer) -> bool:
         return not self._should_skip_saving_checkpoint(trainer)

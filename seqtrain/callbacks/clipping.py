@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -11,12 +11,16 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from seqtrain.config.types import PositiveFloat
 from seqtrain.errors import UserError
+from seqtrain.layers.finite import first_gradient_not_finite, refuse_spoilt
 from seqtrain.layers.sharding import whole
 
 log = logging.getLogger(__name__)
 
 EPSILON = 1e-3
 """What a unit's weights count as at least (Brock 2021): one that starts at zero could not be learnt otherwise."""
+IN_A_ROW = 100
+"""So many steps in a row are not skipped for an odd batch: nothing is trained any more. The scaler of float16 finds its
+scale in fewer: 40 halvings lead from its first one, 2¹⁶, to the smallest number that float16 has, 2⁻²⁴."""
 
 
 class GradientClipping(pl.Callback):
@@ -32,6 +36,9 @@ class GradientClipping(pl.Callback):
 
     Under float16 the gradients are unscaled before, and a step that overflowed is the scaler's to skip, as always in
     such a training: it is counted, but `stop` does not stop for it.
+
+    Whatever `non_finite` is, the training ends where nothing can come of it any more: after `IN_A_ROW` steps that were
+    skipped, or when a weight is not finite itself.
 
     Args:
         norm: the largest norm allowed; `None`, with `value` and `adaptive` `None` too, clips nothing and logs the norm.
@@ -71,6 +78,8 @@ class GradientClipping(pl.Callback):
         self.non_finite = non_finite
         self.skipped = 0
         self._steps = 0
+        self._in_a_row = 0
+        self._loss: torch.Tensor | float = 0.0
         self._clipped = torch.zeros(())
 
     def state_dict(self) -> dict[str, Any]:
@@ -92,6 +101,10 @@ class GradientClipping(pl.Callback):
                 "Remove one: trainer.gradient_clip_val=null, or ~callbacks.clipping.",
             )
 
+    def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: torch.Tensor) -> None:
+        """Keeps the loss, of all batches of a step together, to tell which was not finite first."""
+        self._loss = self._loss + loss.detach()
+
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
@@ -107,9 +120,13 @@ class GradientClipping(pl.Callback):
         size = total.item()  # the one wait for the device; nothing is scaled by a norm that is not finite
         self._steps += 1
         if math.isfinite(size):
+            self._in_a_row = 0
             self._clipped = self._clipped.to(total.device) + whole(self._clip(parameters, gradients, total))
         else:
-            self._refuse(trainer, pl_module, parameters, size, stop=self.non_finite == "stop" and scaler is None)
+            self._refuse(trainer, pl_module, size, stop=self.non_finite == "stop" and scaler is None)
+            for parameter in parameters:
+                parameter.grad = None
+        self._loss = 0.0
         if _logs(trainer):
             self._log(pl_module, size)
 
@@ -130,29 +147,28 @@ class GradientClipping(pl.Callback):
             return total > self.norm
         return torch.stack([clip_per_matrix_(parameter, self.norm) for parameter in parameters]).any()
 
-    def _refuse(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        parameters: list[torch.nn.Parameter],
-        size: float,
-        *,
-        stop: bool,
-    ) -> None:
-        """Takes the gradients away, so that no optimizer touches anything in this step, or ends the training."""
-        message = f"the gradient's norm is {size} at step {trainer.global_step}"
-        if stop:
-            names = ", ".join(_not_finite(pl_module)) or "none alone: their sum of squares is too large"
+    def _refuse(self, trainer: pl.Trainer, pl_module: pl.LightningModule, size: float, *, stop: bool) -> None:
+        """Counts a step that is skipped, or ends the training; says what was not finite first."""
+        step = trainer.global_step
+        refuse_spoilt(pl_module, step)
+        loss = float(self._loss)
+        name = first_gradient_not_finite(pl_module)
+        found = f"the gradient of {name}" if name else "no gradient alone: their sum of squares is too large"
+        if not math.isfinite(loss):
+            found = f"the loss ({loss}) and {found}"
+        self.skipped += 1
+        self._in_a_row += 1
+        lasting = self._in_a_row >= IN_A_ROW
+        if stop or lasting:
+            row = f"{self._in_a_row} steps in a row were skipped: " if lasting else ""
+            ways = "" if lasting else ", or callbacks.clipping.non_finite=skip"
             raise UserError(
-                f"{message}; not finite: {names}",
-                "Try a smaller learning rate or a longer warm-up, or callbacks.clipping.non_finite=skip.",
+                f"{row}the gradient's norm is {size} at step {step}; not finite: {found}",
+                f"Try a smaller optimizer.lr or a longer warm-up, trainer.precision=32-true{ways}.",
                 code=1,
             )
-        for parameter in parameters:
-            parameter.grad = None
-        self.skipped += 1
         if self.skipped == 1:
-            _warn(message)
+            _warn(f"the gradient's norm is {size} at step {step}; not finite: {found}")
 
     def _log(self, pl_module: pl.LightningModule, size: float) -> None:
         share = self._clipped.float() / self._steps
@@ -220,13 +236,6 @@ def _logs(trainer: Any) -> bool:
     """Whether Lightning logs the step that is being taken."""
     every = trainer.log_every_n_steps
     return bool(trainer.fast_dev_run or (every and (trainer.global_step + 1) % every == 0))
-
-
-def _not_finite(pl_module: pl.LightningModule) -> Iterator[str]:
-    for name, parameter in pl_module.named_parameters():
-        if parameter.grad is not None and not whole(torch.isfinite(parameter.grad).all()):
-            yield name
-            return
 
 
 @rank_zero_only

@@ -15,3 +15,8 @@ def gathered(trainer: pl.Trainer, found: dict[int, T]) -> dict[int, T]:
     parts: list[Any] = [None] * trainer.world_size
     torch.distributed.all_gather_object(parts, found)
     return {index: value for part in parts for index, value in part.items()}
+
+
+def anywhere(trainer: pl.Trainer, found: bool) -> bool:
+    """Whether something is so on any rank; each has to ask."""
+    return found if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(found, all=False)

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments import SLURMEnvironment
 
+from seqtrain.callbacks.gathering import anywhere
 from seqtrain.errors import InterruptionError
+from seqtrain.layers.finite import refuse_spoilt
 
 log = logging.getLogger(__name__)
 
@@ -86,15 +89,14 @@ class Interruption(pl.Callback):
 
     def _agreed(self, trainer: pl.Trainer) -> bool:
         """Whether to stop: all ranks at the same step, though the signal reaches them at different ones."""
-        if trainer.world_size == 1:
-            return self.requested
-        return bool(trainer.strategy.reduce_boolean_decision(self.requested, all=False))
+        return anywhere(trainer, self.requested)
 
     def _save(self, trainer: pl.Trainer) -> InterruptionError:
         run = Path(self.directory or trainer.default_root_dir)
         where = f"after {trainer.global_step} steps, in epoch {trainer.current_epoch}"
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return InterruptionError(f"interrupted {where}; nothing is saved with fast_dev_run", code=1)
+        refuse_spoilt(trainer.lightning_module, trainer.global_step, anywhere=partial(anywhere, trainer))
         trainer.save_checkpoint(run / "checkpoints" / "last.ckpt")
         return InterruptionError(
             f"interrupted {where}; the state is saved in {run / 'checkpoints' / 'last.ckpt'}",

@@ -145,6 +145,7 @@ def _within(run: Path, weights: Path) -> str:
 
 def _measured(loaded: "Loaded", stage: str, directory: Path, callbacks: list[Any]) -> dict[str, float] | None:
     from seqtrain.callbacks.progress import Progress
+    from seqtrain.commands.memory import naming_the_batch
     from seqtrain.commands.processes import cluster_environment, refuse_other_team
 
     trainer = build(
@@ -160,7 +161,8 @@ def _measured(loaded: "Loaded", stage: str, directory: Path, callbacks: list[Any
     )
     refuse_other_team(trainer)
     measure = trainer.test if stage == "test" else trainer.validate
-    measure(loaded.model, datamodule=loaded.data, verbose=False)
+    with naming_the_batch(loaded.model, loaded.data, loaded.config):
+        measure(loaded.model, datamodule=loaded.data, verbose=False)
     if not trainer.is_global_zero:
         return None
     return {key: float(value) for key, value in trainer.callback_metrics.items()}

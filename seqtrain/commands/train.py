@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import shlex
 import signal
 import sys
 import time
@@ -16,7 +15,9 @@ import torch
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
+from seqtrain.commands.memory import naming_the_batch
 from seqtrain.commands.processes import cluster_environment, refuse_other_team
+from seqtrain.commands.ranks import hold_on, together
 from seqtrain.commands.summary import beginning, ending
 from seqtrain.commands.testing import signatures, test_averaged, test_best
 from seqtrain.config.allow import build, build_all, to_plain
@@ -24,9 +25,10 @@ from seqtrain.config.arguments import command_line
 from seqtrain.config.criterion import criterion
 from seqtrain.config.directories import AUTO, find_resumed
 from seqtrain.decoding.positions import check_data
-from seqtrain.errors import InterruptionError, UserError
+from seqtrain.errors import InterruptionError, LostRankError, UserError
 from seqtrain.models.base import SequenceModel
 from seqtrain.runs.checkpoints import AtomicCheckpointIO
+from seqtrain.runs.markdown import first_line
 from seqtrain.runs.metrics import MetricsFile
 from seqtrain.runs.record import Run
 from seqtrain.runs.wandb import WandB
@@ -71,24 +73,28 @@ def run(
     origin = {"choices": choices, "parent": parent or parent_of(checkpoint, directory)}
     record = begin(config, directory, data, resumed=checkpoint is not None, overrides=overrides, **origin)
     loggers: list[Any] = []
-    on_interrupt = signal.getsignal(signal.SIGINT)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         loggers = build_loggers(config, directory)
         results = fit_and_test(config, record, data, loggers, checkpoint)
     except BaseException as error:
         stopped = isinstance(error, InterruptionError | KeyboardInterrupt | SystemExit)
         end(record, loggers, "interrupted" if stopped else "failed", error=error)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)  # since the failure, or a second Ctrl-C, it has been ignored
         if not isinstance(error, KeyboardInterrupt | SystemExit):
             raise
-        # A second Ctrl-C: Lightning has made SystemExit of it, and has had the signal ignored ever since.
-        signal.signal(signal.SIGINT, on_interrupt)
-        raise InterruptionError("stopped at once", _ways_on(record), code=1) from None
+        # A second Ctrl-C, of which Lightning has made SystemExit.
+        raise InterruptionError("stopped at once", record.ways_on(), code=1) from None
     end(record, loggers, "finished", results=results)
     return results
 
 
 def quieten_lightning() -> None:
-    """Leaves out Lightning's notes on hardware and its tips; its warnings stay, but for those on its code and SLURM."""
+    """Leaves out Lightning's notes on hardware and its tips; its warnings stay, but for those on its code and SLURM.
+
+    Nor is it said of log files that they cannot be written.
+    """
     for name in (
         "pytorch_lightning.utilities.rank_zero",
         "pytorch_lightning.accelerators.cuda",
@@ -101,6 +107,8 @@ def quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
     # What has started the processes was looked at before, and compared with what was asked for.
     warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
+    # On a full disk, every line for a log file, of ours and of W&B's, would be a traceback on the terminal.
+    logging.raiseExceptions = False
 
 
 def checkpoint_to_resume(resume: str | None, directory: Path) -> Path | None:
@@ -206,11 +214,14 @@ def fit_and_test(
         for logger in loggers:
             logger.log_hyperparams({**to_plain(config), "run": record.described()})
     try:
-        return _results(trainer, model, data, record, checkpoint)
+        with together(trainer, record), naming_the_batch(model, data, config):
+            return _results(trainer, model, data, record, checkpoint)
     finally:
         found = signatures(trainer)
-        if trainer.is_global_zero and found:
-            record.write_manifest(signatures=found)
+        # Where nothing can be written, what ended the training says more; here and below.
+        with contextlib.suppress(UserError):
+            if trainer.is_global_zero and found:
+                record.write_manifest(signatures=found)
 
 
 def numerics(device: str) -> dict[str, Any]:
@@ -248,8 +259,10 @@ def _fit(trainer: pl.Trainer, model: SequenceModel, data: Any, record: Run, chec
     begun = time.monotonic()
     try:
         trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except BaseException:
+        hold_on(trainer)
+        raise
     finally:
-        # Where nothing can be written, what ended the training says more.
         with contextlib.suppress(UserError):
             if trainer.is_global_zero:
                 before = record.manifest.get("training_seconds") or 0.0
@@ -260,12 +273,6 @@ def _is_first() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
-def _ways_on(record: Run) -> str:
-    if (record.checkpoints / "last.ckpt").exists():
-        return f"Go on from its last checkpoint by: python -m seqtrain resume={shlex.quote(str(record.directory))}"
-    return "It had not saved a checkpoint yet."
-
-
 def end(
     record: Run,
     loggers: list[Any],
@@ -274,14 +281,14 @@ def end(
     results: dict[str, float] | None = None,
     error: BaseException | None = None,
 ) -> None:
-    """Writes how the run ended, for readers of the record and of W&B."""
-    if _is_first():
+    """Writes how the run ended, for readers of the record and of W&B; a later rank does where the first is gone."""
+    if _is_first() or (isinstance(error, LostRankError) and error.here):
         try:
             record.finish(status, results=results, error=error)
         except UserError as unwritable:
             if error is None:
                 raise
-            log.error("%s", unwritable)
+            log.warning("How it ended could not be recorded: %s", first_line(unwritable))
     for logger in loggers:
         if isinstance(logger, WandB):
             logger.complete(record)

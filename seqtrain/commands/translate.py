@@ -110,6 +110,8 @@ def translate(
     Raises:
         UserError: a line is longer than the model's positions, and `decoding.too_long` is `refuse`.
     """
+    from seqtrain.commands.memory import naming_the_batch
+
     counts = Counter() if counts is None else counts
     parts = [_parts(loaded, decoding, text) for text in texts]
     # A line's number, from 0 as in a data set, and apart from it which piece of the line it is.
@@ -123,7 +125,8 @@ def translate(
         counts["unknown"] += loaded.data.source_tokenizer.unknown_count(batch.source.flatten().tolist())
         places = [numbers[place] for place in batch.index.tolist()]
         own = batch.index.new_tensor([line + first - 1 + (piece << 40) for line, piece in places])
-        translated = loaded.model.translate(replace(batch, index=own).to(loaded.model.device), decoding)
+        with naming_the_batch(loaded.model, loaded.data, loaded.config):
+            translated = loaded.model.translate(replace(batch, index=own).to(loaded.model.device), decoding)
         for (line, piece), hypotheses in zip(places, translated, strict=True):
             found[line][piece] = [(h, target.decode(h.tokens)) for h in hypotheses]
             counts["cut"] += sum(len(h.tokens) + 1 >= limit for h in hypotheses)

@@ -4,6 +4,8 @@ import argparse
 import os
 import re
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +36,8 @@ from seqtrain.config.job import check_configuration, check_job, refuse_several, 
 from seqtrain.config.names import did_you_mean
 from seqtrain.config.places import Sources, conf_directory
 from seqtrain.config.team import Team, later_rank
-from seqtrain.errors import InterruptionError, UserError
+from seqtrain.errors import NO_SPACE, InterruptionError, LostRankError, UserError
+from seqtrain.runs.files import unwritable
 from seqtrain.runs.record import Run
 from seqtrain.sweep.checks import prepare_search
 from seqtrain.sweep.settings import is_search
@@ -51,6 +54,9 @@ WRITES_NOTHING = (
     "hydra.job_logging.root.level=WARNING",
 )
 """Overrides of every rank but the first, which alone keeps the configuration and the messages."""
+
+ALONE = 10.0
+"""Seconds that a process of a run has to end by itself when the one that started it has ended."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,11 @@ def launch(argv: list[str], run: Job) -> int:
         raise UserError("--experimental-rerun: loads a pickle, which can run any code", "Use resume=PATH instead.")
     if flags.info is not None or flags.hydra_help or flags.shell_completion:
         return _hand_over(argv, request, run)
+    if later_rank():
+        # PyTorch's own warnings of a first process that is gone are pages of addresses; ours says so in a line.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if later_rank() and RUN_DIRECTORY in os.environ:
+        _end_with_parent()
         _, overrides = take(request.overrides, "hydra.run.dir")
         overrides.append(f"hydra.run.dir={quoted(os.environ[RUN_DIRECTORY])}")
         return _hand_over([*_flag_words(flags), *overrides, *WRITES_NOTHING], request, run)
@@ -236,7 +246,8 @@ def _hand_over(argv: list[str], request: Request, run: Job) -> int:
             with _own_processes():
                 run(cfg, HydraConfig.get())
         except UserError as error:
-            print(f"seqtrain: {error}", file=sys.stderr, flush=True)
+            if not isinstance(error, LostRankError) or error.here:
+                print(f"seqtrain: {error}", file=sys.stderr, flush=True)
             codes.append(error.code)
             if isinstance(error, InterruptionError) and HydraConfig.get().mode == RunMode.MULTIRUN:
                 # Whoever stops a job does not want the next one to begin.
@@ -249,7 +260,25 @@ def _hand_over(argv: list[str], request: Request, run: Job) -> int:
     except HydraException:
         with friendly(request.overrides):
             raise
+    except OSError as error:
+        place = take(argv, "hydra.run.dir")[0] or take(argv, "hydra.sweep.dir")[0]
+        if error.errno not in NO_SPACE or error.filename is not None or place is None:
+            raise
+        raise unwritable(Path(place.strip("'")), error) from error  # Hydra's own files
     return max(codes, default=0)
+
+
+def _end_with_parent() -> None:
+    """Ends this process, which another one of the run has started, some time after that one, wherever it is waiting."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        time.sleep(ALONE)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -135,4 +135,4 @@ def _sharding(
         )
     for name, node in callbacks.items():
         if node[TARGET].rpartition(".")[2] == "StochasticWeightAveraging":
-            yield f"callbacks.{name}: keeps a copy of a whole model, which trainer=fsdp has not; use callbacks.averaging"
+            yield f"callbacks.{name}: keeps a copy of a whole model, not with trainer=fsdp; use callbacks.averaging"

@@ -12,22 +12,26 @@ from torch.utils.data import DataLoader
 from seqtrain.data.batching import BucketBatchSampler, EpochSampler
 from seqtrain.data.buckets import Tally
 from seqtrain.data.corpora.base import SPLITS, Split, digest_of
+from seqtrain.errors import UserError
 from seqtrain.tasks.base import Batch
 
 Collate = Callable[[np.ndarray], Batch]
 
 
-class _Collated(torch.utils.data.Dataset[Batch]):
-    """Batches by the example numbers in them."""
+class _Collated(torch.utils.data.Dataset[Batch | UserError]):
+    """Batches by the example numbers in them, or why there is none: raised in a worker, it would lose its kind."""
 
     def __init__(self, collate: Collate) -> None:
         self._collate = collate
 
-    def __getitem__(self, index: Any) -> Batch:
-        return self._collate(index)
+    def __getitem__(self, index: Any) -> Batch | UserError:
+        try:
+            return self._collate(index)
+        except UserError as error:
+            return error
 
 
-def _unchanged(batch: Batch) -> Batch:
+def _unchanged(batch: Any) -> Any:
     return batch
 
 
@@ -72,11 +76,13 @@ class BatchLoader:
             _Collated(self._collate),
             sampler=sampler.remaining(),
             batch_size=None,
-            collate_fn=_unchanged,  # type: ignore[arg-type]
+            collate_fn=_unchanged,
             num_workers=self._workers,
             generator=torch.Generator().manual_seed(sampler.seed),
         )
         for batch in loader:
+            if isinstance(batch, UserError):
+                raise batch
             sampler.position += 1
             yield batch
         sampler.position = 0

@@ -2,6 +2,7 @@
 
 import json
 import mmap
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -57,6 +58,7 @@ class Rows:
             self.batches = list(pa.ipc.open_stream(self.buffer))
         except (pa.ArrowException, OSError, ValueError) as error:
             raise self._broken(error) from error
+        self._opened = os.stat(folder / ROWS)
         self.first = np.cumsum([0, *(batch.num_rows for batch in self.batches)])
         give_back(self.bytes)
         if len(self) != self.facts.get("rows"):
@@ -67,6 +69,27 @@ class Rows:
 
     def __len__(self) -> int:
         return int(self.first[-1])
+
+    def check(self) -> None:
+        """Refuses a file that was cut short since it was opened: the system would kill whoever read what it maps.
+
+        One that was removed, or replaced, is still there for those that have it open.
+
+        Raises:
+            UserError: it was.
+        """
+        place = self.folder / ROWS
+        try:
+            now = os.stat(place)
+        except OSError:
+            return
+        same = (now.st_dev, now.st_ino) == (self._opened.st_dev, self._opened.st_ino)
+        if same and now.st_size < self._opened.st_size:
+            raise UserError(
+                f"{place} was cut short while it was read: {now.st_size:,} bytes of {self._opened.st_size:,}",
+                f"Delete {self.folder}, which is made again, and go on with the run: resume=RUN.",
+                code=1,
+            )
 
     def lengths(self) -> np.ndarray:
         """(rows,) int32 tokens of the longer side, end of sentence included; mapped."""

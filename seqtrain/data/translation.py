@@ -188,6 +188,7 @@ class TranslationData(SequenceData):
 
     def collate(self, split: str, index: np.ndarray) -> TranslationBatch:
         """The batch of some pairs (B,) of a split."""
+        self._rows[split].check()
         source, target = self._sides[split]
         lengths = [side.lengths_of(index) for side in (source, target)]
         return TranslationBatch(

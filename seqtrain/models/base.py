@@ -1,7 +1,8 @@
 """What every architecture is: a LightningModule that trains, evaluates and decodes any network of its task."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
@@ -13,6 +14,7 @@ from seqtrain.decoding.positions import longest
 from seqtrain.decoding.search import search
 from seqtrain.decoding.settings import Decoding, Hypothesis
 from seqtrain.errors import UserError
+from seqtrain.layers.finite import refuse_spoilt
 from seqtrain.layers.sharding import Sharded
 from seqtrain.models.weighing import Weighing
 from seqtrain.tasks.base import Batch, Goal, Measures, Task
@@ -20,6 +22,21 @@ from seqtrain.tasks.translation import BOS, EOS, PAD, UNK, TranslationBatch
 
 OptimizerFactory = Callable[[Any], torch.optim.Optimizer]
 """Parameters to an optimiser of them."""
+
+
+@dataclass(frozen=True)
+class AtHand:
+    """What a model computes, or did last.
+
+    Attributes:
+        batch: what it was given.
+        stage: the split that it is of: train, val or test; "" for one that is of none.
+        decoding: how it is decoded, if it is.
+    """
+
+    batch: Batch
+    stage: str = ""
+    decoding: Decoding | None = None
 
 
 class SequenceModel(pl.LightningModule):
@@ -51,6 +68,7 @@ class SequenceModel(pl.LightningModule):
         self._states: dict[str, Tensor | None] = {}
         self._weighing = Weighing()
         self._sharded: Sharded | None = None
+        self.at_hand: AtHand | None = None
 
     def optimize_with(
         self, optimizer: OptimizerFactory, scheduler: Any = None, *, criterion: tuple[str, Goal] | None = None
@@ -125,6 +143,8 @@ class SequenceModel(pl.LightningModule):
         if logs or self.trainer.is_last_batch:
             self.log("train/loss", self._mean(measures.loss.detach(), count), prog_bar=True, batch_size=len(batch))
         if logs:
+            if not math.isfinite(measures.loss.detach()):
+                refuse_spoilt(self, self.trainer.global_step)
             metrics = self.task.metrics(self._summed(measures.sums))
             logged = {f"train/{name}": value for name, value in metrics.items() if name != "loss"}
             self.log_dict(logged, batch_size=len(batch))
@@ -158,6 +178,7 @@ class SequenceModel(pl.LightningModule):
 
     def _go_on(self, batch: Batch, stage: str, *, smoothing: float = 0.0) -> Measures:
         """Loss and sums of a batch that may go on where the one before of its stage ended."""
+        self.at_hand = AtHand(batch, stage)
         before = None
         if getattr(batch, "carried", False):
             state = self._states.get(stage)  # on the CPU still, where a checkpoint was loaded before the model moved
@@ -228,6 +249,8 @@ class SequenceModel(pl.LightningModule):
         fewer as sentences end, and bfloat16 products are prepared anew for every number of rows.
         """
         network: Any = self.network
+        stage = self.at_hand.stage if self.at_hand is not None and self.at_hand.batch is batch else ""
+        self.at_hand = AtHand(batch, stage, decoding)
         with torch.autocast("cpu", enabled=False):
             memory = network.encode(batch.source, batch.source_lengths)
             return search(

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -247,6 +248,12 @@ class Run:
             hint = f"There is {', '.join(there)}." if there else "The run ended before it saved one; train it again."
             raise UserError(f"the run {self.directory} has no {which}.ckpt (its status: {self.status})", hint)
         return path
+
+    def ways_on(self) -> str:
+        """How to go on with it after it stopped."""
+        if (self.checkpoints / "last.ckpt").exists():
+            return f"Go on from its last checkpoint by: python -m seqtrain resume={shlex.quote(str(self.directory))}"
+        return "It had not saved a checkpoint yet."
 
     def metrics(self, containing: str = "") -> list[dict[str, Any]]:
         """The logged lines that a text occurs in, in the order of logging; a line that was cut short is left out."""

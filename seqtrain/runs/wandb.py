@@ -1,10 +1,13 @@
 """Weights & Biases: online when it can be, offline when it cannot, and never a reason to stop a training."""
 
+import contextlib
+import json
 import logging
 import os
 import secrets
 import shutil
 from argparse import Namespace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,10 +16,12 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from seqtrain.errors import UserError
-from seqtrain.runs.files import write_text
+from seqtrain.runs.files import text_of, write_text
+from seqtrain.runs.markdown import first_line
 from seqtrain.runs.nonfinite import spelled
 from seqtrain.runs.record import Run
-from seqtrain.runs.wandb_mode import choose_mode
+from seqtrain.runs.wandb_log import read_rows
+from seqtrain.runs.wandb_mode import answers, base_url, choose_mode
 from seqtrain.runs.wandb_record import MANIFEST, REWOUND, STEP
 
 log = logging.getLogger(__name__)
@@ -77,6 +82,10 @@ class WandB(WandbLogger):
         self.mode = chosen
         self._reason = reason
         self._announced = False
+        self._config: dict[str, Any] = {}
+        self._anew = False
+        self._lost = False
+        self._refused = False
 
     @property
     def experiment(self) -> Any:
@@ -107,8 +116,23 @@ class WandB(WandbLogger):
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Sets W&B's config: the composed configuration and what the manifest says, as plain values."""
-        values = vars(params) if isinstance(params, Namespace) else dict(params)
-        self.experiment.config.update(spelled(values), allow_val_change=True)
+        self._config = spelled(vars(params) if isinstance(params, Namespace) else dict(params))
+        self._attempt(lambda: self.experiment.config.update(self._config, allow_val_change=True))
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Logs numbers under a step."""
+        self._attempt(lambda: super(WandB, self).log_metrics(metrics, step), recorded=True)
+
+    @rank_zero_only
+    def log_table(self, key: str, *args: Any, **kwargs: Any) -> None:
+        """Logs rows of text."""
+        self._attempt(lambda: super(WandB, self).log_table(key, *args, **kwargs), asks=True)
+
+    @rank_zero_only
+    def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
+        """Logs pictures."""
+        self._attempt(lambda: super(WandB, self).log_image(key, images, step, **kwargs), asks=True)
 
     @rank_zero_only
     def rewind(self, step: int) -> None:
@@ -117,7 +141,78 @@ class WandB(WandbLogger):
         Args:
             step: optimizer steps that had been taken at the checkpoint.
         """
-        self.experiment.log({REWOUND: step, STEP: step})
+        self._attempt(lambda: self.experiment.log({REWOUND: step, STEP: step}))
+
+    def _attempt(self, do: Callable[[], Any], *, recorded: bool = False, asks: bool = False) -> None:
+        """Does something with W&B's run. If its process or its folder is gone, begins it anew and does it there.
+
+        Args:
+            do: what to do.
+            recorded: whether it is in `metrics.jsonl` by now, of which a run begun anew gets what it lacks.
+            asks: whether the server is asked, which takes long where it has gone: then it is left out.
+        """
+        if self._lost:
+            return
+        if asks and self.mode == "online" and not answers(base_url()):
+            self._refuse("its server does not answer; what is no number is left out")
+            return
+        try:
+            do()
+        except UserError:
+            raise
+        except (ConnectionError, FileNotFoundError) as error:
+            if self._begin_anew(error) and not (recorded and self._record_path.exists()):
+                self._attempt(do)
+        except Exception as error:  # of W&B's own kinds, of the server, of the disk: the training goes on
+            self._refuse(first_line(error))
+
+    def _refuse(self, reason: str) -> None:
+        if not self._refused:
+            log.warning("W&B does not get all of the run: %s", reason)
+        self._refused = True
+
+    def _begin_anew(self, error: Exception) -> bool:
+        """Goes on with the run in a new folder of W&B's, offline, once; tells whether that was possible."""
+        broken, self._experiment = self._experiment, None
+        self._lost = self._anew or broken is None
+        if broken is not None and not self._anew:
+            self._anew, self.mode = True, "offline"
+            before = Path(broken.dir).parent
+            with contextlib.suppress(Exception):  # its process may have ended
+                wandb.teardown()
+            wandb.run = None
+            self._wandb_init["mode"] = "offline"
+            try:
+                self.experiment.config.update(self._config, allow_val_change=True)
+                self._log_again(before)
+            except Exception as second:
+                error, self._lost = second, True
+        if self._lost:
+            log.warning("W&B gets nothing more of the run (%s); %s has everything.", error, self._record_path)
+            return False
+        log.warning(
+            "W&B's process or folder is gone (%s): the run goes on offline. Send all of it later with: wandb sync %s",
+            error,
+            before.parent / "*run-*",
+        )
+        return True
+
+    def _log_again(self, folder: Path) -> None:
+        """Logs what is recorded of the run, and is not in a folder of W&B's that was left off in the middle."""
+        text = text_of(self._record_path, errors="replace")
+        if text is None:
+            return
+        kept = [int(row.get(STEP) or 0) for log in folder.glob("*.wandb") for row in read_rows(log)]
+        # Of the last step, a part may be missing.
+        begin = max(kept, default=0)
+        self.experiment.log({REWOUND: begin, STEP: begin})
+        for line in map(json.loads, text.splitlines()):
+            if (line["step"] or 0) >= begin:
+                self.experiment.log({STEP: line.pop("step"), **line})
+
+    @property
+    def _record_path(self) -> Path:
+        return Path(str(self.save_dir)) / "metrics.jsonl"
 
     @rank_zero_only
     def complete(self, record: Run) -> None:
@@ -129,12 +224,19 @@ class WandB(WandbLogger):
             return
         try:
             manifest = spelled(record.described())
-            self._experiment.config.update({MANIFEST: manifest}, allow_val_change=True)
-            self._experiment.summary.update({"status": manifest["status"], **(manifest.get("results") or {})})
-            if self.mode != "disabled":
-                self._save_files(self._experiment, record.directory)
-        except Exception as error:  # of W&B's own kinds, of pipes to its process, of the disk: the run has ended anyway
+        except UserError as error:
             log.warning("W&B did not get all that the run has left: %s", error)
+            return
+        self._attempt(lambda: self._complete(manifest, record.directory))
+
+    def _complete(self, manifest: dict[str, Any], directory: Path) -> None:
+        self.experiment.config.update({MANIFEST: manifest}, allow_val_change=True)
+        self.experiment.summary.update({"status": manifest["status"], **(manifest.get("results") or {})})
+        if self.mode != "disabled":
+            self._save_files(self.experiment, directory)
+            folder = Path(self.experiment.dir).parent
+            if not list(folder.glob("*.wandb")):
+                raise FileNotFoundError(f"{folder} was removed")
 
     @staticmethod
     def _save_files(experiment: Any, directory: Path) -> None:
@@ -155,7 +257,7 @@ class WandB(WandbLogger):
         folder = Path(experiment.dir).parent
         try:
             experiment.finish(exit_code=exit_code)
-        except Exception as error:  # see `complete`
+        except Exception as error:  # see `_attempt`
             log.warning("W&B did not get all of the run (%s). Send it later with: wandb sync %s", error, folder)
 
 

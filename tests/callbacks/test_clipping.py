@@ -210,7 +210,7 @@ def _tensors(state: Any) -> list[torch.Tensor]:
 
 
 def test_stop_names_step_and_parameter(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"nan at step 1; not finite: layer\.bias"):
+    with pytest.raises(UserError, match=r"nan at step 1; not finite: the gradient of layer\.bias"):
         run(GradientClipping(non_finite="stop"), tmp_path, Poisoned())
 
 
