@@ -6,6 +6,12 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_MEMORY = ("can't allocate memory", "out of memory", "std::bad_alloc", "_ALLOC_FAILED", "could not create a memory")
 """How PyTorch and what it computes with say it: its allocators, C++, cuBLAS and cuDNN, oneDNN."""
 
+GO_ON_LATER = 75
+"""Exit code of a training that a scheduler's signal stopped: its state is saved, further on than at its start."""
+
+NO_FURTHER = 76
+"""The same, but it had not taken a step since its start: to be started again, but not for ever."""
+
 
 class UserError(Exception):
     """A mistake or a condition that the user can mend: one message, what to do next, and no traceback.
@@ -14,7 +20,7 @@ class UserError(Exception):
         message: what is wrong, with the value, file or line that is at fault.
         hint: what to do next.
         code: the exit code of the process: 2 for what was asked (configuration, arguments, input that is missing),
-            1 for what went wrong while doing it.
+            1 for what went wrong while doing it; of a training that was stopped, see above.
     """
 
     def __init__(self, message: str, hint: str = "", *, code: int = 2) -> None:

@@ -1,37 +1,46 @@
-"""Ctrl-C and SIGTERM: finish the step, save, stop, so that the run can go on later."""
+"""Ctrl-C, SIGTERM and SIGUSR1: finish the step, save, stop, so that the run can go on later."""
 
+import contextlib
 import logging
+import math
 import os
 import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from lightning_fabric.plugins.environments import SLURMEnvironment
 
 from seqtrain.callbacks.gathering import anywhere
-from seqtrain.errors import InterruptionError
+from seqtrain.errors import GO_ON_LATER, NO_FURTHER, InterruptionError
 from seqtrain.layers.finite import refuse_spoilt
 
 log = logging.getLogger(__name__)
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+MACHINES = (signal.SIGTERM, signal.SIGUSR1)
+"""What schedulers send: ahead of a time limit, or when the machine is wanted for something else."""
+
+SIGNALS = (signal.SIGINT, *MACHINES)
 
 
 class Interruption(pl.Callback):
-    """Ends a training at the first Ctrl-C or SIGTERM after the step that it is in, with everything saved.
+    """Ends a training at the first Ctrl-C, SIGTERM or SIGUSR1 after the step that it is in, with everything saved.
 
-    The checkpoint is `checkpoints/last.ckpt`, and `InterruptionError` is raised from `Trainer.fit`. A signal that comes
-    during validation, or in the last step before one, takes effect a step after it. A second signal stops at once,
-    saving nothing more: Lightning turns it into `SystemExit`.
+    The checkpoint is `checkpoints/last.ckpt`, and `InterruptionError` is raised from `Trainer.fit`. A validation is
+    broken off after the batch that it is in, and a resumed training begins it anew; so is a test, which raises the
+    same from `Trainer.test`. A second Ctrl-C stops at once, saving nothing more: Lightning turns it into `SystemExit`.
+    SIGTERM and SIGUSR1 may come as often as they like: whoever sends them means the same each time.
 
-    Under SLURM with automatic requeueing, SIGTERM is left to Lightning.
+    Lightning's own way under SLURM, to save elsewhere and to have the job sent again in the midst of a step, is
+    switched off.
 
     Args:
         directory: the run's directory; `None` is the trainer's `default_root_dir`.
@@ -40,23 +49,34 @@ class Interruption(pl.Callback):
     def __init__(self, *, directory: str | None = None) -> None:
         super().__init__()
         self.directory = directory
-        self.requested = False
+        self.received: int | None = None
         self._message: InterruptionError | None = None
         self._active = False
         self._process = os.getpid()
         self._previous: dict[int, Any] = {}
+        self._begun_with = 0  # steps
+        self._common = math.inf  # batches that no rank has fewer of, in validation or test
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Forgets an earlier training."""
-        self.requested = False
-        self._message = None
-        self._previous = {}
+        """Forgets an earlier training, and sees what the signals did before Lightning takes them."""
+        cluster = trainer._accelerator_connector.cluster_environment
+        if isinstance(cluster, SLURMEnvironment):
+            cluster.auto_requeue = False
+        if stage == "fit":
+            self.received = None
+            self._message = None
+        self._previous = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Takes the signals, after Lightning has, for what had them before: nothing can be saved yet."""
+        self._install()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Takes the signals: after Lightning has put its handlers in place, which it takes away again itself."""
+        self._begun_with = trainer.global_step
         self._active = True
         self._process = os.getpid()
-        self._install(trainer)
+        self._install()
 
     on_sanity_check_end = on_train_start  # earlier, so that a loader's worker processes inherit it
 
@@ -74,10 +94,39 @@ class Interruption(pl.Callback):
         if self._message is not None:
             raise self._message
 
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Finds out at which batches all ranks can agree."""
+        self._common = _fewest(trainer, trainer.fit_loop.epoch_loop.val_loop.max_batches) if self._active else 0
+
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Saves what a resumed training begins this validation anew with."""
+        if (
+            self._breaks_off(trainer, batch_idx, dataloader_idx)
+            and not trainer.fit_loop.epoch_loop._should_accumulate()
+        ):
+            _begin_anew(trainer)
+            raise self._save(trainer)
+
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The training ended by itself before the signal could take effect: what comes after it is not begun."""
         if self._agreed(trainer):
             raise self._save(trainer)
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Takes the signals again; the training that was before has all saved."""
+        self._active = True
+        self._process = os.getpid()
+        self._install()
+        self._common = _fewest(trainer, trainer.test_loop.max_batches)
+
+    def on_test_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Breaks the test off: one that is begun anew comes to the same."""
+        if self._breaks_off(trainer, batch_idx, dataloader_idx):
+            raise self._error(trainer, f"interrupted in the test, after {trainer.global_step} steps of training")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Gives the signals back."""
@@ -89,30 +138,41 @@ class Interruption(pl.Callback):
 
     def _agreed(self, trainer: pl.Trainer) -> bool:
         """Whether to stop: all ranks at the same step, though the signal reaches them at different ones."""
-        return anywhere(trainer, self.requested)
+        if trainer.world_size == 1:
+            return self.received is not None
+        device = trainer.strategy.root_device
+        number = torch.tensor(self.received or 0, device=device)
+        torch.distributed.all_reduce(number, op=torch.distributed.ReduceOp.MAX)
+        # Each rank ends as the others do, whichever of them got which signal.
+        self.received = int(number) or None
+        return self.received is not None
+
+    def _breaks_off(self, trainer: pl.Trainer, batch_idx: int, dataloader_idx: int) -> bool:
+        return self._active and dataloader_idx == 0 and batch_idx < self._common and self._agreed(trainer)
 
     def _save(self, trainer: pl.Trainer) -> InterruptionError:
         run = Path(self.directory or trainer.default_root_dir)
-        where = f"after {trainer.global_step} steps, in epoch {trainer.current_epoch}"
+        where = f"interrupted after {trainer.global_step} steps, in epoch {trainer.current_epoch}"
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
-            return InterruptionError(f"interrupted {where}; nothing is saved with fast_dev_run", code=1)
+            return InterruptionError(f"{where}; nothing is saved with fast_dev_run", code=1)
         refuse_spoilt(trainer.lightning_module, trainer.global_step, anywhere=partial(anywhere, trainer))
         trainer.save_checkpoint(run / "checkpoints" / "last.ckpt")
+        return self._error(trainer, f"{where}; the state is saved in {run / 'checkpoints' / 'last.ckpt'}")
+
+    def _error(self, trainer: pl.Trainer, message: str) -> InterruptionError:
+        run = Path(self.directory or trainer.default_root_dir)
+        further = trainer.global_step > self._begun_with
+        code = 1 if self.received == signal.SIGINT else GO_ON_LATER if further else NO_FURTHER
         return InterruptionError(
-            f"interrupted {where}; the state is saved in {run / 'checkpoints' / 'last.ckpt'}",
-            f"Go on with it by: python -m seqtrain resume={shlex.quote(str(run))}",
-            code=1,
+            message, f"Go on with it by: python -m seqtrain resume={shlex.quote(str(run))}", code=code
         )
 
-    def _install(self, trainer: pl.Trainer) -> None:
+    def _install(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             return  # Python allows handlers in the main thread only
         for number in SIGNALS:
-            current = signal.getsignal(number)
-            if current == self._handle or (number == signal.SIGTERM and _requeues(trainer)):
-                continue
-            self._previous.setdefault(number, current)
-            signal.signal(number, self._handle)
+            if signal.getsignal(number) != self._handle:
+                signal.signal(number, self._handle)
 
     def _release(self) -> None:
         self._active = False
@@ -124,16 +184,59 @@ class Interruption(pl.Callback):
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:
-            # A loader's worker process: it lives on at Ctrl-C, since the step and the checkpoint need it.
-            if number != signal.SIGINT:
+            # A loader's worker process: it lives on, since the step and the checkpoint need it.
+            if number == signal.SIGTERM:
                 _pass_on(signal.SIG_DFL, number, frame)
         elif not self._active:
             _pass_on(self._previous.get(number, signal.SIG_DFL), number, frame)
-        elif self.requested:
+        elif self.received is None:
+            self.received = number
+            print(f"\nStopping after this step{_once_more(number)}.", file=sys.stderr, flush=True)
+        elif number == signal.SIGINT:
             raise KeyboardInterrupt
-        else:
-            self.requested = True
-            print("\nStopping after this step; once more to stop at once.", file=sys.stderr, flush=True)
+
+
+@dataclass
+class Ended:
+    """What ended a block.
+
+    Attributes:
+        by: the signal, if one did.
+        over: whether it has ended by now: from here on signals are ignored.
+    """
+
+    by: int | None = None
+    over: bool = False
+
+
+@contextlib.contextmanager
+def ended_by_signals(ended: Ended) -> Iterator[None]:
+    """Has SIGTERM and SIGUSR1 end the block as Ctrl-C does, with `KeyboardInterrupt`, where nobody else takes them.
+
+    Without it they end the process, which then cannot write how it ended. Only the first of them counts: what is done
+    about it is not interrupted again.
+
+    Args:
+        ended: gets what ended the block.
+    """
+    process = os.getpid()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != process:
+            _pass_on(signal.SIG_DFL, number, frame)
+        elif ended.by is None and not ended.over:
+            ended.by = number
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, handle) for number in MACHINES}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _in_the_middle(trainer: pl.Trainer) -> bool:
@@ -145,9 +248,30 @@ def _in_the_middle(trainer: pl.Trainer) -> bool:
     return loop._data_fetcher is not None and steps._should_check_val_fx(loop._data_fetcher)
 
 
-def _requeues(trainer: pl.Trainer) -> bool:
-    cluster = getattr(trainer.strategy, "cluster_environment", None)
-    return isinstance(cluster, SLURMEnvironment) and cluster.auto_requeue
+def _begin_anew(trainer: pl.Trainer) -> None:
+    """Sets the counts of a validation's batches to what Lightning, when it resumes, takes for one that was begun and
+    broken off (`_EvaluationLoop.update_restart_stage`), and from no batch on.
+    """
+    progress: Any = trainer.fit_loop.epoch_loop.val_loop.batch_progress
+    progress.total.started = progress.total.ready
+    progress.total.processed = progress.total.completed = progress.total.ready - 1
+    progress.current.reset()
+    progress.is_last_batch = False
+
+
+def _fewest(trainer: pl.Trainer, batches: Any) -> float:
+    """The batches of the first loader that no rank has fewer of."""
+    own = float(batches[0]) if batches else 0.0
+    if trainer.world_size == 1:
+        return own
+    device = trainer.strategy.root_device
+    number = torch.tensor(own if math.isfinite(own) else 0.0, device=device)
+    torch.distributed.all_reduce(number, op=torch.distributed.ReduceOp.MIN)
+    return float(number)
+
+
+def _once_more(number: int) -> str:
+    return "; once more to stop at once" if number == signal.SIGINT else ""
 
 
 def _pass_on(

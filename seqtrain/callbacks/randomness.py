@@ -26,6 +26,7 @@ class Randomness(pl.Callback):
         super().__init__()
         self._loaded: dict[str, Any] | None = None
         self._inside_epoch = False
+        self._inside_validation = False
         self._resumed = False
         self._before_validation: dict[str, Any] | None = None
 
@@ -39,7 +40,8 @@ class Randomness(pl.Callback):
             torch.distributed.all_gather_object(gathered, states[0])
             states = gathered
         inside = not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        checkpoint["randomness"] = {"states": states, "inside_epoch": inside}
+        validating = self._before_validation is not None
+        checkpoint["randomness"] = {"states": states, "inside_epoch": inside, "inside_validation": validating}
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -59,6 +61,7 @@ class Randomness(pl.Callback):
             return
         self._loaded = saved["states"][trainer.global_rank]
         self._inside_epoch = saved["inside_epoch"]
+        self._inside_validation = saved.get("inside_validation", False)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restores the state between two epochs: what the loaders draw when an epoch begins comes after it."""
@@ -69,7 +72,7 @@ class Randomness(pl.Callback):
             self._resumed = False
         elif trainer.global_rank > 0:
             torch.manual_seed(torch.initial_seed() + trainer.global_rank)
-        if self._loaded is not None and not self._inside_epoch:
+        if self._loaded is not None and not self._inside_epoch and not self._inside_validation:
             restore(self._loaded)
             self._loaded = None
 
@@ -82,8 +85,13 @@ class Randomness(pl.Callback):
             self._loaded = None
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Sets the training's stream aside."""
+        """Sets the training's stream aside; of a validation that is begun anew, what it was set aside as."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            if self._loaded is not None and self._inside_validation:
+                restore(self._loaded)
+                self._inside_validation = False
+                if not self._inside_epoch:
+                    self._loaded = None
             self._before_validation = capture()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -15,6 +15,7 @@ import torch
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
+from seqtrain.callbacks.interruption import Ended, ended_by_signals
 from seqtrain.commands.memory import naming_the_batch
 from seqtrain.commands.processes import cluster_environment, refuse_other_team
 from seqtrain.commands.ranks import hold_on, together
@@ -25,7 +26,7 @@ from seqtrain.config.arguments import command_line
 from seqtrain.config.criterion import criterion
 from seqtrain.config.directories import AUTO, find_resumed
 from seqtrain.decoding.positions import check_data
-from seqtrain.errors import InterruptionError, LostRankError, UserError
+from seqtrain.errors import NO_FURTHER, InterruptionError, LostRankError, UserError
 from seqtrain.models.base import SequenceModel
 from seqtrain.runs.checkpoints import AtomicCheckpointIO
 from seqtrain.runs.markdown import first_line
@@ -73,19 +74,21 @@ def run(
     origin = {"choices": choices, "parent": parent or parent_of(checkpoint, directory)}
     record = begin(config, directory, data, resumed=checkpoint is not None, overrides=overrides, **origin)
     loggers: list[Any] = []
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        loggers = build_loggers(config, directory)
-        results = fit_and_test(config, record, data, loggers, checkpoint)
-    except BaseException as error:
-        stopped = isinstance(error, InterruptionError | KeyboardInterrupt | SystemExit)
-        end(record, loggers, "interrupted" if stopped else "failed", error=error)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)  # since the failure, or a second Ctrl-C, it has been ignored
-        if not isinstance(error, KeyboardInterrupt | SystemExit):
-            raise
-        # A second Ctrl-C, of which Lightning has made SystemExit.
-        raise InterruptionError("stopped at once", record.ways_on(), code=1) from None
+    ended, on_interrupt = Ended(), signal.getsignal(signal.SIGINT)
+    with ended_by_signals(ended):
+        try:
+            loggers = build_loggers(config, directory)
+            results = fit_and_test(config, record, data, loggers, checkpoint)
+        except BaseException as error:
+            ended.over = True
+            stopped = isinstance(error, InterruptionError | KeyboardInterrupt | SystemExit)
+            end(record, loggers, "interrupted" if stopped else "failed", error=error)
+            signal.signal(signal.SIGINT, on_interrupt)  # since a second Ctrl-C it has been ignored
+            if not isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
+            # A second Ctrl-C, of which Lightning has made SystemExit, or a scheduler's signal before any step.
+            code = NO_FURTHER if ended.by else 1
+            raise InterruptionError("stopped at once", record.ways_on(), code=code) from None
     end(record, loggers, "finished", results=results)
     return results
 
@@ -282,16 +285,22 @@ def end(
     error: BaseException | None = None,
 ) -> None:
     """Writes how the run ended, for readers of the record and of W&B; a later rank does where the first is gone."""
-    if _is_first() or (isinstance(error, LostRankError) and error.here):
-        try:
-            record.finish(status, results=results, error=error)
-        except UserError as unwritable:
-            if error is None:
-                raise
-            log.warning("How it ended could not be recorded: %s", first_line(unwritable))
-    for logger in loggers:
-        if isinstance(logger, WandB):
-            logger.complete(record)
-            logger.finish(exit_code=0 if status == "finished" else 1)
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    try:
+        if _is_first() or (isinstance(error, LostRankError) and error.here):
+            try:
+                record.finish(status, results=results, error=error)
+            except UserError as unwritable:
+                if error is None:
+                    raise
+                log.warning("How it ended could not be recorded: %s", first_line(unwritable))
+        for logger in loggers:
+            if isinstance(logger, WandB):
+                logger.complete(record)
+                logger.finish(exit_code=0 if status == "finished" else 1)
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            if error is None or isinstance(error, InterruptionError):
+                # Who ends while others write may have them killed, by `torchrun` or a scheduler.
+                with contextlib.suppress(RuntimeError):  # another one is gone, and all is written here
+                    torch.distributed.barrier()
+            torch.distributed.destroy_process_group()

@@ -38,6 +38,7 @@ class Composed:
         overrides: what it was composed with; a key that its YAML file leaves out is written `++key`.
         directory: where the job will write.
         mode: whether the configuration itself asks for a multirun, as a study does; None where it leaves it open.
+        launcher: Hydra's launcher: its class and what it is given.
     """
 
     cfg: DictConfig
@@ -45,6 +46,7 @@ class Composed:
     overrides: list[str]
     directory: Path
     mode: RunMode | None
+    launcher: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,14 @@ class Multirun:
     Attributes:
         directory: what the directories of its jobs are in.
         sweeper: Hydra's sweeper: its class and what it is given.
+        launcher: the same of its launcher.
         overrides: those of `hydra.sweeper.params`, then those that were given, as Hydra takes them.
         cfg: what is composed without the keys that jobs differ in, with Hydra's part.
     """
 
     directory: str
     sweeper: dict[str, Any]
+    launcher: dict[str, Any]
     overrides: list[Override]
     cfg: DictConfig
 
@@ -122,7 +126,8 @@ def compose_job(overrides: list[str], sources: Sources | None = None, *, number:
             choices = {str(key): str(value) for key, value in cfg.hydra.runtime.choices.items() if value}
             plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
             OmegaConf.resolve(plain)
-    return Composed(cfg=plain, choices=choices, overrides=overrides, directory=directory, mode=cfg.hydra.mode)
+            launcher = named(cfg.hydra.launcher)
+    return Composed(plain, choices, overrides, directory, cfg.hydra.mode, launcher)
 
 
 def multirun(overrides: list[str], sources: Sources | None = None) -> Multirun:
@@ -133,10 +138,15 @@ def multirun(overrides: list[str], sources: Sources | None = None) -> Multirun:
         lines = [*_params(cfg), *fixed]
         with friendly(lines), _resolvable(cfg):
             parsed = OverridesParser.create(config_loader=hydra.config_loader).parse_overrides(lines)
-            sweeper = OmegaConf.to_container(cfg.hydra.sweeper, resolve=True)
-            assert isinstance(sweeper, dict)
-            named = {str(key): value for key, value in sweeper.items()}
-            return Multirun(str(cfg.hydra.sweep.dir), named, parsed, cfg)
+            directory, parts = str(cfg.hydra.sweep.dir), (named(cfg.hydra.sweeper), named(cfg.hydra.launcher))
+            return Multirun(directory, *parts, parsed, cfg)
+
+
+def named(node: DictConfig) -> dict[str, Any]:
+    """A mapping of a configuration as plain values, its interpolations resolved."""
+    plain = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
 
 
 def parse(overrides: list[str]) -> list[Override]:

@@ -13,7 +13,14 @@ from seqtrain.config.allow import TOP_LEVEL
 from seqtrain.config.check import SETTINGS
 from seqtrain.config.names import did_you_mean, nearest
 from seqtrain.config.places import Sources, groups, options
+from seqtrain.config.schema import constructor
 from seqtrain.errors import UserError
+
+SETTINGS_OF = {
+    "hydra.launcher": ("launcher=slurm", "seqtrain.slurm.settings.Settings"),
+    "hydra.sweeper": ("sweep=optuna", "seqtrain.sweep.settings.Settings"),
+}
+"""Keys of Hydra's own part that an option of ours sets: the option, and what there is under them."""
 
 
 @contextmanager
@@ -94,6 +101,11 @@ def _explained(error: HydraException) -> str:
 
 def _no_such_key(key: str) -> str:
     top = key.split(".")[0]
+    if found := SETTINGS_OF.get(key.rpartition(".")[0]):
+        option, target = found
+        names = list(known.parameters) if (known := constructor(target)) else []
+        node, _, name = key.rpartition(".")
+        return f"{key}: no such key{did_you_mean(name, names, f'{node}.')} Keys with {option}: {', '.join(names)}"
     if "." in key and top in (*TOP_LEVEL, *SETTINGS, "hydra"):
         return f"{key}: no such key in {top}"
     names = sorted({*groups(), *TOP_LEVEL, *SETTINGS})

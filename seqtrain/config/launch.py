@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 from seqtrain.config.allow import to_plain
 from seqtrain.config.arguments import take
-from seqtrain.config.compose import VERSION_BASE, compose_job, jobs, multirun, parse
+from seqtrain.config.compose import VERSION_BASE, Composed, compose_job, jobs, multirun, parse
 from seqtrain.config.directories import (
     AUTO,
     RUN_DIRECTORY,
@@ -39,6 +39,8 @@ from seqtrain.config.team import Team, later_rank
 from seqtrain.errors import NO_SPACE, InterruptionError, LostRankError, UserError
 from seqtrain.runs.files import unwritable
 from seqtrain.runs.record import Run
+from seqtrain.slurm.sending import AS_MULTIRUN, common_size, prepare_sending
+from seqtrain.slurm.settings import is_slurm
 from seqtrain.sweep.checks import prepare_search
 from seqtrain.sweep.settings import is_search
 
@@ -189,11 +191,25 @@ def prepare(request: Request) -> list[str]:
         overrides = [*overrides, "hydra.mode=RUN"]
     if fixed != overrides:
         job = compose_job(overrides, sources)
+    if is_slurm(job.launcher):
+        _check_sent_alone(job, resume)
     refuse_unsettled(overrides, resume, "hydra.run.dir")
     check_job(job)
     refuse_taken(job, resumed.directory if resumed else job.directory if resume == AUTO else None)
     _, rest = take(job.overrides, "hydra.run.dir")
+    if is_slurm(job.launcher):
+        rest = [override for override in rest if not override.startswith(("hydra.mode=", "hydra.sweep"))]
+        return [*rest, *AS_MULTIRUN, f"hydra.sweep.dir={quoted(str(job.directory))}"]
     return [*rest, f"hydra.run.dir={quoted(str(job.directory))}"]
+
+
+def _check_sent_alone(job: Composed, resume: str | None) -> None:
+    if resume is not None and resume.endswith(".ckpt"):
+        raise UserError(
+            f"resume={resume}: a job that SLURM starts again goes on from the last checkpoint, not from this one",
+            "Give the directory of the run: resume=RUN.",
+        )
+    common_size(prepare_sending(job.launcher), [job.cfg])
 
 
 def _prepare_multirun(overrides: list[str], sources: Sources, resume: str | None) -> list[str]:
@@ -202,11 +218,18 @@ def _prepare_multirun(overrides: list[str], sources: Sources, resume: str | None
     refuse_several("a multirun")
     refuse_unsettled(overrides, resume, "hydra.sweep.dir")
     asked = multirun(overrides, sources)
+    sends = is_slurm(asked.launcher)
     if is_search(asked.sweeper):
+        if sends:
+            raise UserError(
+                "sweep=optuna chooses a trial by the results of those before it, and launcher=slurm waits for none",
+                "Search inside of one job of SLURM, or send listed values: -m optimizer.lr=1e-3,1e-2.",
+            )
         return prepare_search(asked, sources)
+    settings = prepare_sending(asked.launcher) if sends else None
     _, overrides = take(overrides, "hydra.sweep.dir")
     overrides = [*overrides, f"hydra.sweep.dir={quoted(asked.directory)}"]
-    added = set()
+    added, cfgs = set(), []
     for number, line in enumerate(jobs(overrides, sources)):
         try:
             job = compose_job(line, sources, number=number)
@@ -218,6 +241,9 @@ def _prepare_multirun(overrides: list[str], sources: Sources, resume: str | None
             words = " ".join(o.removeprefix("++") for o in line if not o.startswith("hydra."))
             raise UserError(f"job {number} ({words}): {error}", code=error.code) from error
         added |= {o.split("=")[0][2:] for o in job.overrides if o.startswith("++")}
+        cfgs.append(job.cfg)
+    if settings is not None:
+        common_size(settings, cfgs)
     return [f"++{o}" if o.split("=")[0] in added else o for o in overrides]
 
 
@@ -229,6 +255,12 @@ def _flag_words(flags: argparse.Namespace) -> list[str]:
         value = getattr(flags, name)
         words += [f"--{name.replace('_', '-')}", value] if value is not None else []
     return words
+
+
+def flags_of_job(argv: list[str]) -> list[str]:
+    """Hydra's flags among the arguments of a multirun, for one of its jobs."""
+    flags = _flag_words(get_args_parser().parse_intermixed_args(argv))
+    return [word for word in flags if word != "--multirun"]
 
 
 def _hand_over(argv: list[str], request: Request, run: Job) -> int:
@@ -312,6 +344,8 @@ def _tell_further_processes(argv: list[str]) -> None:
     settings = HydraConfig.get()
     os.environ[RUN_DIRECTORY] = str(settings.runtime.output_dir)
     if settings.mode == RunMode.MULTIRUN:
-        flags = _flag_words(get_args_parser().parse_intermixed_args(argv))
-        flags = [word for word in flags if word != "--multirun"]
-        sys.argv[1:] = [*flags, *settings.overrides.task, "hydra.mode=RUN"]  # a study asks for a multirun by itself
+        sys.argv[1:] = [
+            *flags_of_job(argv),
+            *settings.overrides.task,
+            "hydra.mode=RUN",
+        ]  # a study asks for a multirun by itself

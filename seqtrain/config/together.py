@@ -123,7 +123,7 @@ def _sharding(
     strategy = trainer.get("strategy")
     if isinstance(strategy, str) and strategy.startswith("fsdp"):
         yield f"trainer.strategy={strategy}: is FSDP's first version, which no model here is made for; use trainer=fsdp"
-    if not is_node(strategy) or strategy[TARGET] != SHARDED:
+    if not isinstance(strategy, Mapping) or strategy.get(TARGET) != SHARDED:
         return
     if not class_attribute(model[TARGET], "blocks"):
         able = ", ".join(name for name, _ in models_with("blocks"))

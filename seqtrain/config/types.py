@@ -33,3 +33,9 @@ NonNegativeFloat = Annotated[float, Range(low=0.0)]
 Probability = Annotated[float, Range(low=0.0, below=1.0)]
 """A dropout or smoothing rate: from 0 up to, but not including, 1."""
 Share = Annotated[float, Range(low=0.0, high=1.0)]
+Word = Annotated[str, Pattern(r"[^\s'\"]+", "a text without spaces and quotes")]
+Hours = Annotated[
+    str, Pattern(r"\d+-\d+(:\d+){0,2}|\d+:\d+(:\d+)?", "a time as 02:30:00 or 1-12:00:00 (a day and a half), in quotes")
+]
+Memory = Annotated[str, Pattern(r"\d+[KMGT]", "an amount of memory, as 16G")]
+Gpus = Annotated[str, Pattern(r"\w+:\d+", "a kind of GPUs and their number, as a100:2")]

@@ -1,5 +1,6 @@
 """What data modules of every task share: loaders, shares of ranks, and the position in the stream."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +18,9 @@ from seqtrain.tasks.base import Batch
 
 Collate = Callable[[np.ndarray], Batch]
 
+WHILE = 30
+"""Seconds that a worker process lives on after SIGTERM, as SLURM gives a job to end."""
+
 
 class _Collated(torch.utils.data.Dataset[Batch | UserError]):
     """Batches by the example numbers in them, or why there is none: raised in a worker, it would lose its kind."""
@@ -33,6 +37,17 @@ class _Collated(torch.utils.data.Dataset[Batch | UserError]):
 
 def _unchanged(batch: Any) -> Any:
     return batch
+
+
+def _live_on(worker: int) -> None:
+    """Has a worker process outlive, for a while, the signals that a scheduler sends to every process of a job.
+
+    The training process needs it to finish its step and save, and ends it then. PyTorch's own way is that it ends at
+    once, which the training takes for a failure.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(WHILE))
 
 
 class BatchLoader:
@@ -78,6 +93,7 @@ class BatchLoader:
             batch_size=None,
             collate_fn=_unchanged,
             num_workers=self._workers,
+            worker_init_fn=_live_on,
             generator=torch.Generator().manual_seed(sampler.seed),
         )
         for batch in loader:

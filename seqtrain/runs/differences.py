@@ -15,7 +15,7 @@ from seqtrain.runs.records import Arm, RunRecord
 KINDS = ("data", "tokenizer", "reference", "signature")
 """What has to be the same for results to stand beside each other."""
 
-SILENT = ("seed", "study", "arm", "group", "tags", "resume", "logger")
+SILENT = ("seed", "study", "arm", "group", "tags", "resume", "logger", "launcher")
 """The first parts of keys that make no difference to what is compared."""
 
 REPEATED = re.compile(r"callbacks\.\w+\.decoding\b")

@@ -259,6 +259,9 @@ class WandB(WandbLogger):
             experiment.finish(exit_code=exit_code)
         except Exception as error:  # see `_attempt`
             log.warning("W&B did not get all of the run (%s). Send it later with: wandb sync %s", error, folder)
+            if isinstance(error, ConnectionError):
+                with contextlib.suppress(ConnectionError):  # or it would be a traceback when Python ends
+                    wandb.teardown()
 
 
 def _patience() -> dict[str, Any]:

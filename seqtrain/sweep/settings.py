@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from seqtrain.config.allow import TARGET
-from seqtrain.config.schema import constructor
+from seqtrain.config.settings import checked
 from seqtrain.config.types import NonNegative, Positive
-from seqtrain.config.values import accepts, describe
-from seqtrain.errors import UserError
 
 KEY = "hydra.sweeper"
 SWEEPER = "hydra_plugins.seqtrain_optuna.OptunaSweeper"
@@ -35,15 +33,7 @@ class Settings:
         Raises:
             UserError: a value is missing or not allowed.
         """
-        found = constructor(f"{__name__}.Settings")
-        assert found is not None
-        problems = []
-        for name, parameter in found.parameters.items():
-            if not accepts(sweeper.get(name), parameter.hint):
-                problems.append(f"{KEY}.{name}={sweeper.get(name)!r}: must be {describe(parameter.hint)}")
-        if problems:
-            raise UserError("\n".join(problems))
-        return cls(**{name: sweeper[name] for name in found.parameters})
+        return cls(**checked(f"{__name__}.Settings", sweeper, key=KEY, others=("params",)))
 
 
 def is_search(sweeper: Mapping[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from seqtrain.callbacks.early_stopping import EarlyStopping
 from seqtrain.callbacks.interruption import Interruption, InterruptionError
 from seqtrain.callbacks.randomness import Randomness, capture, restore
 from seqtrain.commands.train import quieten_lightning
+from seqtrain.errors import GO_ON_LATER, NO_FURTHER
 from seqtrain.runs.checkpoints import AtomicCheckpointIO, read_checkpoint
 from seqtrain.runs.metrics import MetricsFile
 from seqtrain.runs.record import Run
@@ -34,6 +35,17 @@ class SignalAfter(pl.Callback):
         if trainer.global_step + 1 == self.step and not self.sent:
             self.sent = True
             os.kill(os.getpid(), self.number)
+
+
+class SignalInValidation(pl.Callback):
+    """Sends a signal to this process in a batch of the validation after so many steps."""
+
+    def __init__(self, step: int, batch: int) -> None:
+        self.step, self.batch = step, batch
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
+        if (trainer.global_step, index) == (self.step, self.batch):
+            os.kill(os.getpid(), signal.SIGUSR1)
 
 
 class CrashAfter(pl.Callback):
@@ -75,18 +87,54 @@ def test_signal_then_resume_is_bit_for_bit(tmp_path: Path, whole: Regression, st
     before = signal.getsignal(number)
     stopped = fit(tmp_path, SignalAfter(step, number), Interruption(directory=str(tmp_path)))
     assert signal.getsignal(number) == before
-    # What stops in the last step of an epoch is validated first, and takes the next step if there is one.
-    taken = step + 1 if step in (4, 8) else step
-    assert stopped.steps == list(range(taken))
+    assert stopped.steps == list(range(step))
     error = stopped.ended_by
     assert isinstance(error, InterruptionError)
-    assert error.code == 1
+    assert error.code == (1 if number == signal.SIGINT else GO_ON_LATER)
     assert f"resume={tmp_path}" in str(error)
     last = tmp_path / "checkpoints" / "last.ckpt"
     resumed = fit(tmp_path, seed=99, ckpt=last)
     assert stopped.losses + resumed.losses == whole.losses
     assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), whole.parameters(), strict=True))
     assert sorted({*stopped.validations, *resumed.validations}) == whole.validations
+
+
+@pytest.mark.parametrize(("step", "every"), [(4, 4), (12, 4), (6, 2)])
+def test_a_validation_that_is_broken_off_is_begun_anew(tmp_path: Path, step: int, every: int) -> None:
+    straight = fit(tmp_path / "whole", val_check_interval=every)
+    run = tmp_path / "run"
+    stop = [SignalInValidation(step, 0), Interruption(directory=str(run))]
+    last = run / "checkpoints" / "last.ckpt"
+    stopped = fit(run, *stop, val_check_interval=every)
+    assert isinstance(stopped.ended_by, InterruptionError)
+    assert stopped.ended_by.code == GO_ON_LATER
+    assert all(validated < step for validated, _ in stopped.validations)
+    again = fit(run, *stop, ckpt=last, val_check_interval=every, seed=8)
+    assert isinstance(again.ended_by, InterruptionError)
+    assert again.ended_by.code == NO_FURTHER
+    assert (again.losses, again.validations) == ([], [])
+    resumed = fit(run, ckpt=last, val_check_interval=every, seed=9)
+    assert stopped.losses + resumed.losses == straight.losses
+    assert stopped.validations + resumed.validations == straight.validations
+    assert Run(run).metrics() == Run(tmp_path / "whole").metrics()
+    assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), straight.parameters(), strict=True))
+
+
+def test_a_test_that_is_broken_off(tmp_path: Path) -> None:
+    class InTest(pl.Callback):
+        def on_test_batch_end(self, *_: Any) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    class Tested(Regression):
+        test_step = Regression.validation_step
+
+    before = signal.getsignal(signal.SIGTERM)
+    fitted = trainer(tmp_path, InTest(), Interruption(directory=str(tmp_path)), max_epochs=1)
+    fitted.fit(Tested(), datamodule=Numbers())
+    with pytest.raises(InterruptionError, match="in the test, after 4 steps") as stopped:
+        fitted.test(Tested(), dataloaders=Numbers().val_dataloader())
+    assert stopped.value.code == GO_ON_LATER
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_run_that_was_stopped_at_its_end_can_be_made_longer(tmp_path: Path) -> None:

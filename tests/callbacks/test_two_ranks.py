@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from seqtrain.callbacks.bleu import BLEU
+from seqtrain.errors import GO_ON_LATER, NO_FURTHER
 from seqtrain.runs.checkpoints import read_checkpoint
 from tests.tiny import Texts, Translator, trainer
 
@@ -29,6 +30,7 @@ from seqtrain.callbacks.clipping import GradientClipping
 from seqtrain.callbacks.interruption import Interruption, InterruptionError
 from seqtrain.callbacks.randomness import Randomness
 from seqtrain.callbacks.throughput import Throughput
+from seqtrain.errors import GO_ON_LATER, NO_FURTHER
 from seqtrain.runs.checkpoints import AtomicCheckpointIO
 from tests.tiny import Numbers, Regression, Texts, Translator, trainer
 
@@ -55,6 +57,15 @@ class Signal(pl.Callback):
         if rank == 1 and trainer.global_step == 1 and trainer.current_epoch == 0:
             os.kill(os.getpid(), signal.SIGINT)
 
+class Uneven(Numbers):
+    def val_dataloader(self):
+        return DataLoader(list(self.loader(2))[: 4 - 2 * rank], batch_size=None)
+
+class InValidation(pl.Callback):
+    def on_validation_batch_end(self, trainer, *_):
+        if rank == 1 and not trainer.sanity_checking:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
 options = dict(devices=2, num_nodes=1, strategy="ddp", use_distributed_sampler=False, plugins=[AtomicCheckpointIO()])
 tester = trainer(folder, BLEU(), Buckets(number=2), **options)
 tester.test(Measured(), datamodule=Halves(), verbose=False)
@@ -67,7 +78,18 @@ try:
     stopped = False
 except InterruptionError:
     stopped = True
-(folder / f"{rank}.json").write_text(json.dumps({"bleu": score, "stopped": stopped, "step": fitted.global_step}))
+
+place = folder / "validation"
+last, codes, model = place / "checkpoints" / "last.ckpt", [], Regression(dropout=0.5)
+for checkpoint in (None, last):
+    fitted_again = trainer(place, Randomness(), InValidation(), Interruption(directory=str(place)), **options)
+    try:
+        fitted_again.fit(model, datamodule=Uneven(), ckpt_path=checkpoint)
+    except InterruptionError as error:
+        codes.append(error.code)
+trainer(place, Randomness(), **options).fit(model, datamodule=Uneven(), ckpt_path=last)
+found = {"bleu": score, "stopped": stopped, "step": fitted.global_step}
+(folder / f"{rank}.json").write_text(json.dumps({**found, "codes": codes, "validated": model.validations}))
 """
 
 
@@ -120,6 +142,12 @@ def test_signal_to_one_rank_stops_both_at_the_same_step(folder: Path) -> None:
     assert first["stopped"]
     assert second["stopped"]
     assert first["step"] == second["step"] == 2
+
+
+def test_signal_to_one_rank_breaks_the_validation_of_both_off(folder: Path) -> None:
+    for rank in results(folder):
+        assert rank["codes"] == [GO_ON_LATER, NO_FURTHER]
+        assert [step for step, _ in rank["validated"]] == [4, 8]
 
 
 def test_checkpoint_has_the_random_state_of_both(folder: Path) -> None:
