@@ -30,8 +30,9 @@ class Averaging(pl.Callback):
     floating-point number is that of the newest one. All of them are checkpoints that can be evaluated and that a model
     loads; none can be resumed from. Kept are the weights that were validated: with `EMA`, its averages.
 
-    A resumed run goes on with the weights that its checkpoint knows of: what is dropped is removed one validation
-    later, when `last.ckpt` no longer counts on it, and what was kept after the checkpoint, when the run goes on.
+    A resumed run goes on with the weights that its checkpoint knows of: what is dropped is removed two validations
+    later, when neither `last.ckpt` nor the one before counts on it, and what was kept after the checkpoint, when the
+    run goes on.
     Weights that can no longer be read are left out of the mean.
 
     Args:
@@ -64,15 +65,17 @@ class Averaging(pl.Callback):
         self.dirpath = dirpath
         self._kept: list[Kept] = []
         self._dropped: list[int] = []
+        self._dropped_before: list[int] = []
         self._validated: dict[str, Tensor] | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Which weights are kept, and which files are to be removed after the next validation."""
-        return {"kept": self._kept, "dropped": self._dropped}
+        """Which weights are kept, and which files are to be removed after the next two validations."""
+        return {"kept": self._kept, "dropped": self._dropped, "dropped_before": self._dropped_before}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on with them."""
         self._kept, self._dropped = list(state_dict["kept"]), list(state_dict["dropped"])
+        self._dropped_before = list(state_dict.get("dropped_before", []))
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Looks whether everything that a resumed run counts on is there."""
@@ -105,15 +108,15 @@ class Averaging(pl.Callback):
         if trainer.is_global_zero:
             if new["step"] in now:
                 self._save(trainer, self._file(trainer, int(new["step"])), self._validated or {}, int(new["step"]))
-            self._remove(trainer, [step for step in self._dropped if step not in now])
-        self._dropped = sorted(before - now)
+            self._remove(trainer, [step for step in self._dropped_before if step not in now])
+        self._dropped_before, self._dropped = self._dropped, sorted(before - now)
         self._validated = None
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes the mean: here, which is come to also by a resumed run that has no step to take any more."""
         if trainer.fast_dev_run or not trainer.is_global_zero:  # type: ignore[attr-defined]
             return
-        self._remove(trainer, self._dropped)
+        self._remove(trainer, [*self._dropped_before, *self._dropped])
         mean = average(self._readable(trainer))
         if not self._kept:
             log.warning("there are no weights to average")

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -24,7 +24,7 @@ class EarlyStopping(LightningEarlyStopping):
     """Lightning's `EarlyStopping`, which says why it stopped.
 
     It also stops where nothing is wrong any more: an accuracy of 1 cannot get better, and the first checkpoint that has
-    it is the best one.
+    it is the best one. A run that is gone on with after it stopped is not trained further, unless `patience` is raised.
 
     Args:
         monitor: the metric; the train command takes the task's where this is `None`.
@@ -57,6 +57,20 @@ class EarlyStopping(LightningEarlyStopping):
             self.stopping_threshold = 1 - PRECISION
         super().setup(trainer, pl_module, stage)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on with what it has seen, and the patience that it has now."""
+        super().load_state_dict({**state_dict, "patience": self.patience})
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stops where the run that is gone on with had stopped: nothing is trained that it would not have trained."""
+        reason = self.stopping_reason
+        if reason == EarlyStoppingReason.PATIENCE_EXHAUSTED and self.wait_count < self.patience:
+            reason = self.stopping_reason = EarlyStoppingReason.NOT_STOPPED
+            self.stopping_reason_message = None
+        if reason != EarlyStoppingReason.NOT_STOPPED:
+            trainer.should_stop = True
+            self._say_why(trainer)
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Looks at the metric, when validation is not once an epoch."""
         self._validated |= not trainer.sanity_checking
@@ -72,6 +86,9 @@ class EarlyStopping(LightningEarlyStopping):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Says why the training ended, if this ended it."""
+        self._say_why(trainer)
+
+    def _say_why(self, trainer: pl.Trainer) -> None:
         if not self.stopping_reason_message or not trainer.is_global_zero:
             return
         if self.stopping_reason == EarlyStoppingReason.STOPPING_THRESHOLD:

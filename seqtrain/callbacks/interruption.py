@@ -84,7 +84,7 @@ class Interruption(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Saves, if that was asked for and nothing is left in the middle."""
-        if self._agreed(trainer) and not _in_the_middle(trainer):
+        if self._agreed(trainer) and not in_the_middle(trainer):
             self._message = self._save(trainer)
 
     def on_train_batch_start(
@@ -239,7 +239,7 @@ def ended_by_signals(ended: Ended) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _in_the_middle(trainer: pl.Trainer) -> bool:
+def in_the_middle(trainer: pl.Trainer) -> bool:
     """Whether gradients wait for the optimizer's step, or a validation follows, which a resumed run would leave out."""
     loop = trainer.fit_loop
     steps = loop.epoch_loop

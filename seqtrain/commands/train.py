@@ -15,20 +15,22 @@ import torch
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
+from seqtrain.callbacks.checkpoints import rewind
 from seqtrain.callbacks.interruption import Ended, ended_by_signals
 from seqtrain.commands.memory import naming_the_batch
 from seqtrain.commands.processes import cluster_environment, refuse_other_team
 from seqtrain.commands.ranks import hold_on, together
-from seqtrain.commands.summary import beginning, ending
+from seqtrain.commands.resuming import checkpoint_to_resume, parent_of, run_of
+from seqtrain.commands.summary import beginning, ending, shown
 from seqtrain.commands.testing import signatures, test_averaged, test_best
 from seqtrain.config.allow import build, build_all, to_plain
 from seqtrain.config.arguments import command_line
 from seqtrain.config.criterion import criterion
-from seqtrain.config.directories import AUTO, find_resumed
 from seqtrain.decoding.positions import check_data
 from seqtrain.errors import NO_FURTHER, InterruptionError, LostRankError, UserError
 from seqtrain.models.base import SequenceModel
-from seqtrain.runs.checkpoints import AtomicCheckpointIO
+from seqtrain.runs.checkpoints import AtomicCheckpointIO, agreed, set_aside
+from seqtrain.runs.files import remove_partial
 from seqtrain.runs.markdown import first_line
 from seqtrain.runs.metrics import MetricsFile
 from seqtrain.runs.record import Run
@@ -63,7 +65,7 @@ def run(
     quieten_lightning()
     # A gradient that vanishes ends in numbers so small that processors are ten times slower at them; here they are 0.
     torch.set_flush_denormal(True)
-    checkpoint = checkpoint_to_resume(config.resume, directory)
+    checkpoint, damaged = checkpoint_to_resume(config.resume, directory)
     data = build(config.data, "data", seed=config.seed)
     if checkpoint is not None:
         data.load(run_of(checkpoint).tokenizer)
@@ -72,13 +74,16 @@ def run(
     if look_at is not None:
         look_at(data)
     origin = {"choices": choices, "parent": parent or parent_of(checkpoint, directory)}
+    anew = Run.exists(directory) and checkpoint is None
     record = begin(config, directory, data, resumed=checkpoint is not None, overrides=overrides, **origin)
     loggers: list[Any] = []
     ended, on_interrupt = Ended(), signal.getsignal(signal.SIGINT)
     with ended_by_signals(ended):
         try:
             loggers = build_loggers(config, directory)
-            results = fit_and_test(config, record, data, loggers, checkpoint)
+            if anew:  # the run had not saved a checkpoint yet
+                rewind(loggers, 0)
+            results = fit_and_test(config, record, data, loggers, checkpoint, damaged)
         except BaseException as error:
             ended.over = True
             stopped = isinstance(error, InterruptionError | KeyboardInterrupt | SystemExit)
@@ -114,34 +119,12 @@ def quieten_lightning() -> None:
     logging.raiseExceptions = False
 
 
-def checkpoint_to_resume(resume: str | None, directory: Path) -> Path | None:
-    """The checkpoint that a run goes on from: the one that was named, or the run's last one, if there is one."""
-    if resume is None:
-        return None
-    if resume != AUTO:
-        return find_resumed(resume).checkpoint
-    last = directory / "checkpoints" / "last.ckpt"
-    return last if last.exists() else None
-
-
-def run_of(checkpoint: Path) -> Run:
-    """The run that a checkpoint belongs to."""
-    parents = checkpoint.absolute().parents
-    return Run(next((place for place in parents[:2] if Run.exists(place)), parents[1]))
-
-
-def parent_of(checkpoint: Path | None, directory: Path) -> dict[str, str] | None:
-    """The run that another one goes on from, as its manifest has it; None where it goes on with itself."""
-    if checkpoint is None or run_of(checkpoint).directory == directory.resolve():
-        return None
-    return {"run": str(run_of(checkpoint).directory), "why": f"resumed from {checkpoint.name}"}
-
-
 def begin(config: DictConfig, directory: Path, data: Any, *, resumed: bool, overrides: list[str], **origin: Any) -> Run:
     """Writes the manifest and the tokenizers."""
     record = Run(directory)
     if not _is_first():
         return record
+    remove_partial(directory)
     fields = {
         "command": command_line(sys.argv[1:]),
         "seed": config.seed,
@@ -185,7 +168,12 @@ def build_callbacks(config: DictConfig, directory: Path, task: Task) -> list[pl.
 
 
 def fit_and_test(
-    config: DictConfig, record: Run, data: Any, loggers: list[Any], checkpoint: Path | None
+    config: DictConfig,
+    record: Run,
+    data: Any,
+    loggers: list[Any],
+    checkpoint: Path | None,
+    damaged: dict[Path, str],
 ) -> dict[str, float]:
     """The training and the test, and what is shown before and after."""
     pl.seed_everything(config.seed)
@@ -209,11 +197,17 @@ def fit_and_test(
         enable_model_summary=False,
     )
     refuse_other_team(trainer)
+    if config.resume is not None:
+        checkpoint = agreed(trainer, checkpoint)
     parameters = sum(p.numel() for p in model.parameters())
     device = trainer.strategy.root_device
     if trainer.is_global_zero:
         record.write_manifest(parameters=parameters, ranks=trainer.world_size, numerics=numerics(device.type))
         beginning(config, model, data, record, device=str(device))
+        for file, reason in damaged.items():
+            log.warning("%s; going on from %s", reason, shown(checkpoint or record.directory))
+            if file.parent == record.checkpoints:
+                set_aside(file)
         for logger in loggers:
             logger.log_hyperparams({**to_plain(config), "run": record.described()})
     try:
@@ -243,8 +237,10 @@ def _results(
     trainer: pl.Trainer, model: SequenceModel, data: Any, record: Run, checkpoint: Path | None
 ) -> dict[str, float]:
     _fit(trainer, model, data, record, checkpoint)
-    results = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
     best: Any = trainer.checkpoint_callback
+    # A run that is gone on with behind its last validation has that one's metrics from the checkpoint.
+    results: dict[str, float] = {**getattr(best, "validation", {})}
+    results |= {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
     if best is not None and best.best_model_score is not None:
         results[f"best/{best.monitor}"] = float(best.best_model_score)
     results |= test_best(trainer, model, data)

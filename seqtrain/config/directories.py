@@ -27,10 +27,15 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Resumed:
-    """A run that is gone on with: its directory and the checkpoint to load."""
+    """A run that is gone on with.
+
+    Attributes:
+        directory: its directory.
+        checkpoints: what can be loaded, the newest first: the one after, if one is damaged.
+    """
 
     directory: Path
-    checkpoint: Path
+    checkpoints: list[Path]
 
 
 def is_run(directory: Path) -> bool:
@@ -112,17 +117,15 @@ def find_resumed(path: str) -> Resumed:
     if place.is_file():
         for directory in place.absolute().parents[:2]:
             if is_run(directory):
-                return Resumed(directory, place)
+                return Resumed(directory, [place])
         raise UserError(f"resume={path}: not in a run's directory", "A checkpoint is RUN/checkpoints/NAME.ckpt.")
     if not is_run(place):
         raise UserError(f"resume={path}: holds no run (no manifest.json)", _there_is(place))
-    checkpoint = place / "checkpoints" / "last.ckpt"
-    if not checkpoint.is_file():
-        found = sorted(file.name for file in checkpoint.parent.glob("*.ckpt"))
+    found = Run(place).resumable
+    if not found:
         afresh = f"To begin it afresh: resume=auto hydra.run.dir={path}, with what it was started with."
-        hint = f"There is {', '.join(found)}: resume={checkpoint.parent / found[0]}" if found else afresh
-        raise UserError(f"resume={path}: the run has no checkpoints/last.ckpt to go on from", hint)
-    return Resumed(place, checkpoint)
+        raise UserError(f"resume={path}: the run has no checkpoint to go on from", afresh)
+    return Resumed(place, found)
 
 
 def resumed_overrides(overrides: list[str], resumed: Resumed) -> list[str]:
@@ -131,11 +134,7 @@ def resumed_overrides(overrides: list[str], resumed: Resumed) -> list[str]:
     Raises:
         UserError: the run does not say what it was started with, or what it says could run code.
     """
-    file = resumed.directory / ".hydra" / "overrides.yaml"
-    try:
-        before = [str(override) for override in yaml.safe_load(file.read_text(encoding="utf-8")) or []]
-    except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: cannot be read: {error}", "Without it the run cannot be gone on with.") from error
+    file, before = _recorded_overrides(resumed.directory)
     now = {_key(override) for override in overrides}
     before = [override for override in before if _key(override) != "resume"]
     for override in parse(before):
@@ -148,6 +147,22 @@ def resumed_overrides(overrides: list[str], resumed: Resumed) -> list[str]:
     given, _ = take(overrides, "hydra.run.dir")
     directory = [] if given else [f"hydra.run.dir={quoted(str(resumed.directory))}"]
     return [*kept, *overrides, *directory]
+
+
+def _recorded_overrides(directory: Path) -> tuple[Path, list[str]]:
+    """What a run was started with, and the file that says it: the manifest, or that of Hydra, where it does not.
+
+    Hydra writes its file anew at every start, and a process that was killed then leaves a part of it.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
+        if isinstance(manifest, dict) and isinstance(manifest.get("overrides"), list):
+            return directory / "manifest.json", [str(override) for override in manifest["overrides"]]
+    file = directory / ".hydra" / "overrides.yaml"
+    try:
+        return file, [str(override) for override in yaml.safe_load(file.read_text(encoding="utf-8")) or []]
+    except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read: {error}", "Without it the run cannot be gone on with.") from error
 
 
 def quoted(text: str) -> str:

@@ -87,7 +87,7 @@ def _turn(cache: Path, name: str) -> Iterator[None]:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a whole file or none: beside its place, then renamed."""
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    handle, beside = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".part", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)

@@ -13,14 +13,17 @@ from seqtrain.errors import UserError
 ANY_BYTES = "surrogateescape"
 """What is not UTF-8 is kept as halves of surrogates, which are the same bytes again when they are encoded so."""
 
+PARTIAL = ".part"
+"""What the name of a file ends with while it is written."""
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write to that takes the place of `path` when the block ends, and leaves no trace if it fails.
 
-    The bytes go beside `path`, to the disk, and are then renamed over it: a reader, or the next start after a crash,
-    finds the old content or the new one. Where `path` is a link, it is the file that it leads to; what is no regular
-    file, a device or a pipe, is written to as it is.
+    It can be read back. The bytes go beside `path`, to the disk, and are then renamed over it: a reader, or the next
+    start after a crash, finds the old content or the new one. Where `path` is a link, it is the file that it leads to;
+    what is no regular file, a device or a pipe, is written to as it is.
 
     Raises:
         UserError: the disk is full, or the folder cannot be written to. What stood at `path` before still does.
@@ -33,9 +36,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             return
         target = path.resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=PARTIAL)
         temporary = Path(name)
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "w+b") as file:
             os.fchmod(file.fileno(), 0o666 & ~_umask())
             yield file
             file.flush()
@@ -48,6 +51,18 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         _remove(temporary)
         raise
+
+
+def remove_partial(directory: Path) -> None:
+    """Removes what processes that were killed have left of files that `replacing` was writing in a run's directory.
+
+    What is made of a finished run, by several processes at a time perhaps, is not looked at.
+    """
+    for folder, names, files in os.walk(directory):
+        names[:] = [name for name in names if name not in ("evaluations", "wandb")]
+        for name in files:
+            if name.startswith(".") and name.endswith(PARTIAL):
+                _remove(Path(folder, name))
 
 
 def unwritable(path: Path, error: OSError) -> UserError:

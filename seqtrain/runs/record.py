@@ -19,6 +19,9 @@ from seqtrain.runs.untrusted import json_of, read_json, read_yaml
 
 Status = Literal["running", "finished", "failed", "interrupted"]
 
+LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+"""The checkpoints that a training can go on from, in the order in which they are tried."""
+
 VERSION = 2
 """Of the manifest. 1 had no number, no configuration and versions of a few packages only."""
 
@@ -57,8 +60,13 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of `best.ckpt`, `last.ckpt` and, with the callback `averaging`, `averaged.ckpt`."""
+        """The folder of `best.ckpt`, `last.ckpt`, the one before, `previous.ckpt`, and what callbacks keep."""
         return self.directory / "checkpoints"
+
+    @property
+    def resumable(self) -> list[Path]:
+        """The checkpoints that a training can go on from and that are there, the newest first."""
+        return [path for name in (LAST, PREVIOUS, BEST) if (path := self.checkpoints / name).is_file()]
 
     @property
     def tokenizer(self) -> Path:
@@ -251,7 +259,7 @@ class Run:
 
     def ways_on(self) -> str:
         """How to go on with it after it stopped."""
-        if (self.checkpoints / "last.ckpt").exists():
+        if self.resumable:
             return f"Go on from its last checkpoint by: python -m seqtrain resume={shlex.quote(str(self.directory))}"
         return "It had not saved a checkpoint yet."
 

@@ -59,21 +59,30 @@ class CrashAfter(pl.Callback):
             raise RuntimeError("power cut")
 
 
-def fit(folder: Path, *callbacks: pl.Callback, seed: int = 0, ckpt: Path | None = None, **options: Any) -> Regression:
+def fit(
+    folder: Path,
+    *callbacks: pl.Callback,
+    seed: int = 0,
+    ckpt: Path | None = None,
+    every: int | None = None,
+    model: type[Regression] = Regression,
+    patience: int = 50,
+    **options: Any,
+) -> Regression:
     torch.manual_seed(seed)
-    model = Regression(dropout=0.5)
+    network = model(dropout=0.5)
     fixed = [
         Randomness(),
-        Checkpoints(dirpath=str(folder / "checkpoints"), monitor="val/loss", mode="min"),
-        EarlyStopping(monitor="val/loss", mode="min", patience=50),
+        Checkpoints(dirpath=str(folder / "checkpoints"), monitor="val/loss", mode="min", every_n_train_steps=every),
+        EarlyStopping(monitor="val/loss", mode="min", patience=patience),
     ]
     settings: dict[str, Any] = {"max_epochs": 3, "enable_checkpointing": True, "plugins": [AtomicCheckpointIO()]}
     fitted = trainer(folder, *fixed, *callbacks, logger=MetricsFile(directory=str(folder)), **{**settings, **options})
     try:
-        fitted.fit(model, datamodule=Numbers(), ckpt_path=ckpt)
+        fitted.fit(network, datamodule=Numbers(), ckpt_path=ckpt)
     except (InterruptionError, RuntimeError) as error:
-        model.ended_by = error  # type: ignore[assignment]
-    return model
+        network.ended_by = error  # type: ignore[assignment]
+    return network
 
 
 @pytest.fixture(scope="module")
@@ -153,24 +162,9 @@ def test_stops_between_two_steps_of_the_optimizer(tmp_path: Path) -> None:
     assert stopped.losses + resumed.losses == straight.losses
 
 
-@pytest.mark.parametrize("step", [5, 8, 9, 11])
-def test_crash_then_resume_from_the_last_epoch(tmp_path: Path, whole: Regression, step: int) -> None:
-    crashed = fit(tmp_path, CrashAfter(step))
-    resumed = fit(tmp_path, seed=99, ckpt=tmp_path / "checkpoints" / "last.ckpt")
-    begun = resumed.steps[0]
-    assert begun == step // 4 * 4 if step % 4 else begun in (step, step - 4)
-    assert crashed.losses[:begun] + resumed.losses == whole.losses
-    assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), whole.parameters(), strict=True))
-
-
-@pytest.mark.parametrize(
-    "ending",
-    [lambda folder: [CrashAfter(7)], lambda folder: [SignalAfter(6), Interruption(directory=str(folder))]],
-    ids=["crash", "signal"],
-)
-def test_metrics_of_a_resumed_run_are_those_of_one_that_never_stopped(tmp_path: Path, ending: Any) -> None:
+def test_metrics_of_a_resumed_run_are_those_of_one_that_never_stopped(tmp_path: Path) -> None:
     fit(tmp_path / "whole")
-    fit(tmp_path / "run", *ending(tmp_path / "run"))
+    fit(tmp_path / "run", SignalAfter(6), Interruption(directory=str(tmp_path / "run")))
     fit(tmp_path / "run", ckpt=tmp_path / "run" / "checkpoints" / "last.ckpt")
     expected, found = (Run(tmp_path / name).metrics() for name in ("whole", "run"))
     assert found == expected
@@ -184,10 +178,6 @@ def test_validation_more_often_than_an_epoch(tmp_path: Path) -> None:
 
 
 def test_last_is_saved_after_an_epoch_that_is_not_the_best(tmp_path: Path) -> None:
-    class Worse(Regression):
-        def validation_step(self, batch: Any, batch_idx: int) -> None:
-            self.log("val/loss", float(self.trainer.global_step), on_epoch=True, batch_size=1)
-
     callback = Checkpoints(dirpath=str(tmp_path), monitor="val/loss", mode="min")
     trainer(tmp_path, callback, enable_checkpointing=True, max_epochs=3).fit(Worse(), datamodule=Numbers())
     assert read_checkpoint(tmp_path / "best.ckpt")["global_step"] == 4
@@ -284,3 +274,80 @@ def test_early_stopping_says_why(
         fitted.fit(model, datamodule=Numbers())
     assert fitted.current_epoch == epochs if epochs else fitted.current_epoch < 20
     assert reason in caplog.text
+
+
+class Plateaued(Regression):
+    """Its learning rate falls whenever a validation is not better than the best by much: after almost every one."""
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=0.5, factor=0.5)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "monitor": "val/loss"}}
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({}, (3, 4, 7, 8, 9)),
+        ({"model": Plateaued}, (4, 5, 7, 8, 9)),
+        ({"model": Plateaued, "val_check_interval": 2}, (4, 5, 7, 9)),
+        ({"val_check_interval": 2}, (3, 5, 7)),
+        ({"accumulate_grad_batches": 2}, (1, 3, 5)),
+        ({"accumulate_grad_batches": 2, "val_check_interval": 3}, (2, 3, 5)),
+        ({"accumulate_grad_batches": 3}, (1, 3, 5)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("every", [None, 1, 2])
+def test_a_crash_changes_nothing_wherever_it_comes(
+    tmp_path: Path, options: dict[str, Any], steps: tuple[int, ...], every: int | None
+) -> None:
+    straight = fit(tmp_path / "whole", every=every, **options)
+    for step in steps:
+        run = tmp_path / str(step)
+        fit(run, CrashAfter(step), every=every, **options)
+        last = run / "checkpoints" / "last.ckpt"
+        if not last.exists():
+            continue
+        resumed = fit(run, every=every, seed=99, ckpt=last, **options)
+        if every and "accumulate_grad_batches" not in options and "val_check_interval" not in options:
+            assert resumed.steps[0] >= step - every - 1
+        assert resumed.losses == straight.losses[-len(resumed.losses) :], step
+        assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), straight.parameters(), strict=True))
+        assert Run(run).metrics() == Run(tmp_path / "whole").metrics()
+
+
+def test_minutes_between_checkpoints(tmp_path: Path) -> None:
+    callback = Checkpoints(dirpath=str(tmp_path), train_time_interval=1e-9)
+    fitted = trainer(tmp_path, callback, CrashAfter(3), enable_checkpointing=True)
+    with pytest.raises(RuntimeError, match="power cut"):
+        fitted.fit(Regression(), datamodule=Numbers())
+    assert read_checkpoint(tmp_path / "last.ckpt")["global_step"] == 2
+
+
+class Worse(Regression):
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val/loss", float(self.trainer.global_step), on_epoch=True, batch_size=1)
+
+
+def test_a_run_that_was_stopped_early_is_not_trained_further(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"model": Worse, "patience": 1, "max_epochs": 9}
+    assert fit(tmp_path, **options).steps == list(range(8))
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    assert fit(tmp_path, **options, ckpt=last).steps == []
+    assert fit(tmp_path, **{**options, "patience": 2}, ckpt=last).steps == list(range(8, 12))
+
+
+def test_a_best_checkpoint_of_a_later_step_is_not_that_of_the_score(tmp_path: Path) -> None:
+    class Better(Regression):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            self.log("val/loss", -float(self.trainer.global_step), on_epoch=True, batch_size=1)
+
+    fit(tmp_path, model=Better, max_epochs=2)
+    previous = tmp_path / "checkpoints" / "previous.ckpt"
+    with pytest.warns(UserWarning, match=r"best\.ckpt was saved after 8 steps, the run goes on after 4"):
+        resumed = fit(tmp_path, model=Worse, ckpt=previous, max_epochs=2)
+    best = resumed.trainer.checkpoint_callback
+    assert best is not None
+    assert float(best.best_model_score) == 8  # type: ignore[attr-defined]
+    assert best.validation == {"val/loss": 8}  # type: ignore[attr-defined]

@@ -1,5 +1,6 @@
 """Existing runs are not written over, and are gone on with when asked."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_overrides_of_the_run_come_first(run: Path) -> None:
     for named in (run, checkpoint):
         resumed = find_resumed(str(named))
         assert resumed.directory == run
-        assert resumed.checkpoint == checkpoint
+        assert resumed.checkpoints == [checkpoint]
     overrides = resumed_overrides(["resume=now", "seed=2", "optimizer.amsgrad=false"], resumed)
     assert overrides[:4] == ["model=gru", "resume=now", "seed=2", "optimizer.amsgrad=false"]
     assert parse(overrides[4:])[0].value() == str(run)
@@ -103,7 +104,7 @@ def test_where_nothing_can_be_made_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_gone_on_with(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no checkpoints/last.ckpt"):
+    with pytest.raises(UserError, match="has no checkpoint to go on from"):
         find_resumed(str(run))
     with pytest.raises(UserError, match=r"Runs there: .*it's a run"):
         find_resumed(str(tmp_path / "other"))
@@ -112,6 +113,17 @@ def test_what_cannot_be_gone_on_with(run: Path, tmp_path: Path) -> None:
     (tmp_path / "x.ckpt").write_text("")
     with pytest.raises(UserError, match="not in a run's directory"):
         find_resumed(str(tmp_path / "x.ckpt"))
-    (run / "checkpoints" / "best.ckpt").write_text("")
-    with pytest.raises(UserError, match=r"There is best.ckpt: resume=.*best.ckpt"):
-        find_resumed(str(run))
+
+
+def test_checkpoints_are_tried_from_the_newest_on(run: Path) -> None:
+    for names in (["best.ckpt"], ["previous.ckpt", "best.ckpt"], ["last.ckpt", "previous.ckpt", "best.ckpt"]):
+        (run / "checkpoints" / names[0]).write_text("")
+        assert [file.name for file in find_resumed(str(run)).checkpoints] == names
+
+
+def test_what_a_run_was_started_with_is_in_its_manifest_too(run: Path) -> None:
+    """Hydra's file may be cut short, in a process that was killed."""
+    (run / "checkpoints" / "last.ckpt").write_text("")
+    (run / "manifest.json").write_text(json.dumps({"overrides": ["model=lstm", "seed=5"]}))
+    (run / ".hydra" / "overrides.yaml").write_text("- model=l")
+    assert resumed_overrides([], find_resumed(str(run)))[:-1] == ["model=lstm", "seed=5"]

@@ -1,0 +1,113 @@
+"""A run that is killed in the middle of an epoch and gone on with is the one that was never stopped, bit for bit."""
+
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+
+from seqtrain.config.source import class_attribute
+from seqtrain.runs.checkpoints import read_checkpoint
+from tests.end_to_end.conftest import Seqtrain
+from tests.end_to_end.same import assert_same
+from tests.end_to_end.warm import Started
+from tests.processes import ROOT
+
+DATA = {
+    "translation": "captions data.size=150 data.vocabulary=150 data.batch_tokens=64 decoding.max_length=6",
+    "labelling": "brackets data.size=120 data.batch_tokens=160",
+    "transduction": "chars data.size=5000 data.batch_size=4 data.bptt=30 data.val_share=0.1 data.test_share=0.1",
+    "regression": "adding data.size=60 data.min_length=8 data.max_length=12 data.batch_tokens=24",
+    "answering": "babi_sim data.size=100 data.batch_size=4",
+    "retrieval": "retrieval data.size=150 data.batch_tokens=60 data.test_max_pairs=20",
+    "bits": "copy data.size=120 data.batch_size=4 data.max_length=5 data.test_lengths=[3,6]",
+}
+"""A data set of every task, cut into about thirty batches."""
+SIZES = {"embedding": 12, "hidden": 12, "width": 12, "feed_forward": 16, "dropout": 0.2, "recurrent_dropout": 0.2}
+VARIANTS = (
+    "scheduler=cosine",
+    "scheduler=plateau scheduler.patience=0 trainer.accumulate_grad_batches=2",
+    "scheduler=inverse_sqrt trainer.val_check_interval=0.5",
+)
+COMMON = (
+    "~recipe trainer.accelerator=cpu trainer.max_epochs=2 trainer.log_every_n_steps=1 logger=none "
+    "callbacks=[default,ema] callbacks.bleu.resamples=0 ~callbacks.attention_maps ~callbacks.memory_maps "
+    "callbacks.checkpoint.every_n_train_steps=2"
+)
+
+
+def examples() -> list[tuple[str, str]]:
+    """Every model, with a data set of the task of its that the models before it do least often."""
+    chosen, taken = [], Counter[str]()
+    for file in sorted((ROOT / "conf" / "model").glob("*.yaml")):
+        tasks = class_attribute(yaml.safe_load(file.read_text())["_target_"], "tasks")
+        task = min(tasks, key=lambda name: taken[name])
+        taken[task] += 1
+        chosen.append((file.stem, task))
+    return chosen
+
+
+def words(model: str, task: str, number: int) -> list[str]:
+    known = yaml.safe_load((ROOT / "conf" / "model" / f"{model}.yaml").read_text())
+    data = [f"data={DATA[task]}", *([] if task == "transduction" else ["data.val_size=12 data.test_size=12"])]
+    sizes = [f"model.{key}={value}" for key, value in SIZES.items() if key in known]
+    return " ".join([f"model={model}", *data, *sizes, VARIANTS[number % len(VARIANTS)], COMMON]).split()
+
+
+def caught_in_the_middle(processes: Sequence[Started], run: Path, copy: Path) -> None:
+    """A copy of a run's directory as it is if its processes are killed in the middle of the second epoch.
+
+    They stand still while it is copied, and then go on: what the run would have been is the same run.
+    """
+    deadline, log = time.monotonic() + 120, run / "metrics.jsonl"
+    while True:
+        assert all(process.running for process in processes), [process.wait().stderr for process in processes]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+        if not log.exists() or log.read_bytes().count(b'"epoch": 1,') < 4:
+            continue
+        for process in processes:
+            process.send_signal(signal.SIGSTOP)
+        shutil.copytree(run, copy)
+        found = read_checkpoint(copy / "checkpoints" / "last.ckpt")
+        for process in processes:
+            process.send_signal(signal.SIGCONT)
+        if found["epoch"] == 1 and not found["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]:
+            return
+        shutil.rmtree(copy)
+
+
+@pytest.mark.parametrize(("model", "task"), examples())
+def test_every_model_goes_on_bit_for_bit(seqtrain: Seqtrain, model: str, task: str) -> None:
+    asked = words(model, task, [name for name, _ in examples()].index(model))
+    cache = [f"data.cache={seqtrain.cache}"] if task == "translation" else []
+    process = seqtrain.begin(*asked, *cache, "hydra.run.dir=whole")
+    caught_in_the_middle([process], seqtrain.folder / "whole", seqtrain.folder / "killed")
+    done, resumed = process.wait(), seqtrain("resume=killed")
+    assert (done.returncode, resumed.returncode) == (0, 0), done.stderr + resumed.stderr
+    assert_same(seqtrain.folder / "whole", seqtrain.folder / "killed")
+
+
+def test_two_ranks_go_on_bit_for_bit(seqtrain: Seqtrain) -> None:
+    """Each with its share of the text and its own state of the network; a damaged checkpoint is passed over by both."""
+    text = ["data.size=14000", "data.val_share=0.3", "data.test_share=0.3"]  # which fills two streams of each
+    asked = [*words("lstm", "transduction", 0), *text]
+    processes = seqtrain.ranks(*asked, "hydra.run.dir=whole")
+    killed = seqtrain.folder / "killed"
+    caught_in_the_middle(processes, seqtrain.folder / "whole", killed)
+    assert [process.wait().returncode for process in processes] == [0, 0]
+    last = killed / "checkpoints" / "last.ckpt"
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 1
+    last.write_bytes(content)
+    again = seqtrain.ranks(*asked, "resume=auto", "hydra.run.dir=killed")
+    done = [process.wait() for process in again]
+    assert [one.returncode for one in done] == [0, 0], done[0].stderr
+    said = "last.ckpt is damaged: its checksum does not match; going on from killed/checkpoints/previous.ckpt"
+    assert [(one.stdout + one.stderr).count(said) for one in done] == [1, 0]
+    assert last.with_name("last.ckpt.damaged").exists()
+    assert_same(seqtrain.folder / "whole", killed)
