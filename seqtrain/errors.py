@@ -32,6 +32,10 @@ class InterruptionError(UserError):
     """Somebody stopped the training; its state is saved."""
 
 
+class StreamError(UserError):
+    """The stream of training data broke off in the middle; all processes are told at the same step."""
+
+
 class LostRankError(UserError):
     """Another process of the run is gone.
 

@@ -20,7 +20,7 @@ import torch
 from lightning_fabric.plugins.environments import SLURMEnvironment
 
 from seqtrain.callbacks.gathering import anywhere
-from seqtrain.errors import GO_ON_LATER, NO_FURTHER, InterruptionError
+from seqtrain.errors import GO_ON_LATER, NO_FURTHER, InterruptionError, StreamError
 from seqtrain.layers.finite import refuse_spoilt
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,8 @@ class Interruption(pl.Callback):
     The checkpoint is `checkpoints/last.ckpt`, and `InterruptionError` is raised from `Trainer.fit`. A validation is
     broken off after the batch that it is in, and a resumed training begins it anew; so is a test, which raises the
     same from `Trainer.test`. A second Ctrl-C stops at once, saving nothing more: Lightning turns it into `SystemExit`.
-    SIGTERM and SIGUSR1 may come as often as they like: whoever sends them means the same each time.
+    SIGTERM and SIGUSR1 may come as often as they like: whoever sends them means the same each time. A stream of
+    training data that breaks off ends the training too, with the same checkpoint.
 
     Lightning's own way under SLURM, to save elsewhere and to have the job sent again in the midst of a step, is
     switched off.
@@ -129,7 +130,13 @@ class Interruption(pl.Callback):
             raise self._error(trainer, f"interrupted in the test, after {trainer.global_step} steps of training")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Gives the signals back."""
+        """Saves where the stream of training data broke off, which all processes are told; gives the signals back."""
+        saved = getattr(trainer.checkpoint_callback, "_last_global_step_saved", 0)
+        if isinstance(exception, StreamError) and trainer.global_step > saved:
+            saved_as = self._save(trainer)
+            if trainer.is_global_zero:
+                # What has to be mended first stands in the exception.
+                log.warning("%s", saved_as)
         self._release()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

@@ -27,7 +27,7 @@ def beginning(config: DictConfig, model: "SequenceModel", data: Any, record: Run
     parameters = sum(p.numel() for p in model.parameters())
     rows = {
         "model": f"{type(model).__name__}, {parameters / 1e6:.2f} M parameters, for {data.task.name}",
-        "data": f"{type(data).__name__}, {_sizes(data.sizes)}{_vocabulary(data.task)}",
+        "data": f"{type(data).__name__}, {_sizes(data)}{_vocabulary(data.task)}",
         "device": f"{device}, {config.trainer.get('precision', '32-true')}",
         "seed": str(config.seed),
         "run": str(shown(record.directory)),
@@ -78,8 +78,10 @@ def _row(name: str, results: dict[str, float], stages: list[str]) -> str:
     return f"{name:14}" + "".join(f"{cell:>{WIDTH}}" for cell in cells)
 
 
-def _sizes(sizes: dict[str, int]) -> str:
-    return ", ".join(f"{size:,} {split}" for split, size in sizes.items())
+def _sizes(data: Any) -> str:
+    stream = data.description.get("stream")
+    streamed = [f"{stream['split']} streamed from {stream['shards']:,} shards"] if stream else []
+    return ", ".join([*streamed, *(f"{size:,} {split}" for split, size in data.sizes.items())])
 
 
 def _vocabulary(task: Any) -> str:

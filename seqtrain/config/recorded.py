@@ -185,7 +185,7 @@ def _hubs() -> frozenset[str]:
     """The data sets of the hub that today's configuration files name."""
     files = (conf_directory() / "data").glob("*.yaml")
     nodes = (yaml.safe_load(file.read_text(encoding="utf-8")) for file in files)
-    return frozenset(node["hub"] for node in nodes if "hub" in node)
+    return frozenset(node["hub"] for node in nodes if node.get("hub"))
 
 
 def _foreign(value: Any, key: str) -> Iterator[str]:

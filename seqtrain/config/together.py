@@ -16,6 +16,9 @@ OURS = "seqtrain.callbacks."
 SHARDED = "seqtrain.strategies.FullySharded"
 SHARDED_PRECISIONS = ("32-true", "32", 32, "bf16-mixed", "bf16-true", None)
 PAIRS = "seqtrain.data.pairs.Pairs"
+FIXED = ("limit_train_batches", "overfit_batches", "fast_dev_run")
+"""Keys of the trainer of which each, as a whole number, says how many steps an epoch has."""
+COSINE = "seqtrain.optim.Cosine"
 
 
 def check_together(cfg: DictConfig) -> None:
@@ -38,6 +41,7 @@ def check_together(cfg: DictConfig) -> None:
         *_languages(plain["data"]),
         *_precision(plain["trainer"]),
         *_sharding(plain["trainer"], plain["model"], callbacks),
+        *_streamed(plain["data"], plain["trainer"], plain["scheduler"] or {}),
     ]
     if problems:
         raise UserError("\n".join(problems))
@@ -136,3 +140,26 @@ def _sharding(
     for name, node in callbacks.items():
         if node[TARGET].rpartition(".")[2] == "StochasticWeightAveraging":
             yield f"callbacks.{name}: keeps a copy of a whole model, not with trainer=fsdp; use callbacks.averaging"
+
+
+def _streamed(node: Mapping[str, Any], trainer: Mapping[str, Any], scheduler: Mapping[str, Any]) -> Iterator[str]:
+    hub = node.get("hub")
+    if not node.get("streaming"):
+        if node[TARGET] == PAIRS and hub is not None:
+            yield f"data.hub={hub}: is streamed only; set data.streaming=true"
+        return
+    for split in ("train", "val", "test"):
+        if hub is not None and node.get(split) is not None:
+            yield f"data.{split}={node[split]}: all splits are those of data.hub={hub}; leave one of them out"
+    if any(trainer.get(key) and isinstance(trainer[key], int) for key in FIXED):
+        return
+    unknown = "how many steps an epoch of a stream has is not known"
+    if scheduler.get(TARGET) == COSINE and trainer.get("max_steps", -1) < 0:
+        yield (
+            f"data.streaming=true: {unknown}, and scheduler=cosine has to know the last one; set trainer.max_steps=N,"
+            " or trainer.limit_train_batches=N for epochs of N steps"
+        )
+    for key in ("limit_train_batches", "overfit_batches", "val_check_interval"):
+        share = trainer.get(key)
+        if isinstance(share, float) and share not in (0.0, 1.0):
+            yield f"trainer.{key}={share}: {unknown}; give a number of steps, trainer.{key}=N"

@@ -49,16 +49,21 @@ def decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
         UserError: a line is not UTF-8 (which one, and the byte).
     """
     for number, line in enumerate(lines, start=1):
-        try:
-            text = line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{name}, line {number}: byte 0x{line[error.start]:02x} is not UTF-8",
-                "Convert the text, for example: iconv -f latin1 -t utf-8 FILE",
-            ) from None
-        if number == 1:
-            text = text.removeprefix(BOM)
-        yield text.removesuffix("\n").removesuffix("\r")
+        yield decoded_line(line, name, number)
+
+
+def decoded_line(line: bytes, name: str, number: int) -> str:
+    """Line `number` (1 is the first) as `decoded` gives it; raises as it does."""
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{name}, line {number}: byte 0x{line[error.start]:02x} is not UTF-8",
+            "Convert the text, for example: iconv -f latin1 -t utf-8 FILE",
+        ) from None
+    if number == 1:
+        text = text.removeprefix(BOM)
+    return text.removesuffix("\n").removesuffix("\r")
 
 
 def decoded_lines(lines: Iterable[bytes], name: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from seqtrain.data import (
@@ -14,7 +15,8 @@ from seqtrain.data import (
     retrieval_generator,
 )
 from seqtrain.data.captions import LIMITS
-from seqtrain.data.corpora import babi, multi30k, pairs, texts
+from seqtrain.data.corpora import babi, multi30k, pairs, shards, texts
+from seqtrain.data.corpora.hub_stream import check_hub
 from seqtrain.data.knowledge import questions as knowledge
 from seqtrain.data.programs import generator as programs
 from seqtrain.data.world import generator as world
@@ -53,6 +55,28 @@ def _captions(
             raise UserError(f"data.{key}={asked} is too many", f"There are {LIMITS[split]} captions to be had.")
 
 
+def _pairs(
+    *,
+    needed: Sequence[str],
+    streaming: bool = False,
+    hub: str | None = None,
+    train: str | list[str] | None = None,
+    source: str = "source",
+    target: str = "target",
+    val: str | list[str] | None = None,
+    test: str | list[str] | None = None,
+) -> None:
+    checked = partial(pairs.preflight, val=val, test=test, source=source, target=target)
+    if not streaming:
+        checked(needed=needed, train=train)
+    elif hub is not None:
+        check_hub(hub)
+    else:
+        if "train" in needed:
+            shards.preflight(train=train, source=source, target=target)
+        checked(needed=[split for split in needed if split != "train"])
+
+
 CHECKS: dict[str, Callable[..., None]] = {
     "seqtrain.data.babi.Babi": babi.preflight,
     "seqtrain.data.babi_sim.BabiSim": world.preflight,
@@ -63,7 +87,7 @@ CHECKS: dict[str, Callable[..., None]] = {
     "seqtrain.data.ngrams.NGrams": algorithms.check_ngrams,
     "seqtrain.data.priority_sort.PrioritySort": algorithms.check_priority_sort,
     "seqtrain.data.multi30k.Multi30k": multi30k.preflight,
-    "seqtrain.data.pairs.Pairs": pairs.preflight,
+    "seqtrain.data.pairs.Pairs": _pairs,
     "seqtrain.data.caption_pairs.Captions": _captions,
     "seqtrain.data.brackets.Brackets": programs.preflight,
     "seqtrain.data.chars.Chars": texts.preflight,

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
@@ -125,6 +125,21 @@ class Ragged:
         np.cumsum([len(row) for row in rows], out=offsets[1:])
         values = np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=int(offsets[-1]))
         return cls(values, offsets)
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Ragged]") -> "Ragged":
+        """The rows of some, one behind the other."""
+        if not parts:
+            return cls.of([])
+        offsets = np.concatenate([[0], np.cumsum(np.concatenate([part.lengths for part in parts]))])
+        return cls(np.concatenate([part.values for part in parts]), offsets)
+
+    def rows(self, index: np.ndarray) -> "Ragged":
+        """Copies of some rows (B,), in this order."""
+        starts, lengths = self.offsets[index], self.lengths_of(index)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return Ragged(self.values[places], offsets)
 
     def spans(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where in `values` some rows (B,) begin and end."""

@@ -1,7 +1,7 @@
 """Sentence pairs for translation: tokenised once, kept as memory-mapped Arrow, batched by length."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -171,7 +171,7 @@ class TranslationData(SequenceData):
         Raises:
             UserError: they are missing or broken.
         """
-        self._tokenizers = _load_tokenizers(directory)
+        self._tokenizers = load_tokenizers(directory)
         self._rows, self._sides, self._lengths, self._digests = {}, {}, {}, {}
 
     def lengths(self, split: str) -> np.ndarray:
@@ -189,34 +189,29 @@ class TranslationData(SequenceData):
     def collate(self, split: str, index: np.ndarray) -> TranslationBatch:
         """The batch of some pairs (B,) of a split."""
         self._rows[split].check()
-        source, target = self._sides[split]
-        lengths = [side.lengths_of(index) for side in (source, target)]
-        return TranslationBatch(
-            index=torch.from_numpy(index),
-            source=torch.from_numpy(source.padded(index, after=EOS)),
-            source_lengths=torch.from_numpy(lengths[0] + 1),
-            target=torch.from_numpy(target.padded(index, before=BOS, after=EOS)),
-            target_lengths=torch.from_numpy(lengths[1] + 1),
-        )
+        return paired(*self._sides[split], index, index)
 
     def _trained_tokenizers(self, corpus: Corpus) -> tuple[TextTokenizer, TextTokenizer]:
-        settings: dict[str, Any] = {
-            "kind": self.kind,
-            "size": self.vocabulary,
-            "min_frequency": self.min_frequency,
-            "lowercase": self.lowercase,
-        }
-
         def train(work: Path) -> None:
             texts = self._text("train")
-            sides = [texts.texts(name).spread(LEARNT_FROM) for name in TEXTS]
-            first = TextTokenizer.train(chain(*sides) if self.joint else sides[0], **settings)
-            second = first if self.joint else TextTokenizer.train(sides[1], **settings)
-            for name, tokenizer in self._named(first, second).items():
-                (work / name).write_text(tokenizer.to_json(), encoding="utf-8")
+            self._learn(work, [texts.texts(name).spread(LEARNT_FROM) for name in TEXTS])
 
-        key = key_of(content=corpus.digest("train"), joint=self.joint, **settings)
-        return _load_tokenizers(entry(self.cache, key, train))
+        content = corpus.digest("train")
+        return load_tokenizers(entry(self.cache, key_of(content=content, **self._tokenized_as), train))
+
+    @property
+    def _tokenized_as(self) -> dict[str, Any]:
+        """What decides, besides the text, which tokenizers are learnt."""
+        settings = {"kind": self.kind, "size": self.vocabulary, "min_frequency": self.min_frequency}
+        return {**settings, "lowercase": self.lowercase, "joint": self.joint}
+
+    def _learn(self, work: Path, sides: Sequence[Iterable[str]]) -> None:
+        """Trains the tokenizers on source and target sentences; writes them into a folder."""
+        settings = {name: value for name, value in self._tokenized_as.items() if name != "joint"}
+        first = TextTokenizer.train(chain(*sides) if self.joint else sides[0], **settings)
+        second = first if self.joint else TextTokenizer.train(sides[1], **settings)
+        for name, tokenizer in self._named(first, second).items():
+            (work / name).write_text(tokenizer.to_json(), encoding="utf-8")
 
     def _open(self, split: Split) -> None:
         assert self._corpus is not None
@@ -259,7 +254,27 @@ class TranslationData(SequenceData):
         return {JOINT: source} if source is target else {SOURCE: source, TARGET: target}
 
 
-def _load_tokenizers(directory: Path) -> tuple[TextTokenizer, TextTokenizer]:
+def paired(source: Ragged, target: Ragged, rows: np.ndarray, index: np.ndarray) -> TranslationBatch:
+    """The batch of some pairs.
+
+    Args:
+        source: tokens of the sentences that are translated from.
+        target: tokens of their translations.
+        rows: (B,) which pairs.
+        index: (B,) the numbers that they have in their data set.
+    """
+    lengths = [side.lengths_of(rows) for side in (source, target)]
+    return TranslationBatch(
+        index=torch.from_numpy(index),
+        source=torch.from_numpy(source.padded(rows, after=EOS)),
+        source_lengths=torch.from_numpy(lengths[0] + 1),
+        target=torch.from_numpy(target.padded(rows, before=BOS, after=EOS)),
+        target_lengths=torch.from_numpy(lengths[1] + 1),
+    )
+
+
+def load_tokenizers(directory: Path) -> tuple[TextTokenizer, TextTokenizer]:
+    """The tokenizers of both sides that `TranslationData.save` wrote; a missing or broken one is a `UserError`."""
     if (directory / SOURCE).exists() and not (directory / JOINT).exists():
         return TextTokenizer.load(directory / SOURCE), TextTokenizer.load(directory / TARGET)
     both = TextTokenizer.load(directory / JOINT)

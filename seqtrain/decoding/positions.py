@@ -107,6 +107,12 @@ def check_data(data: Any, network: Any, splits: Sequence[str]) -> None:
     marks = network.MARKS if answers else 0
     for split in splits:
         data.setup(STAGES[split])
+    if "train" in splits and getattr(data, "streaming", False) and data.max_length >= limit:
+        raise UserError(
+            f"training pairs are streamed, and those with up to data.max_length={data.max_length} tokens on a side may"
+            f" come, their ends not included; the model has positions for {limit}",
+            f"Set data.max_length={limit - 1}, or model.max_positions={data.max_length + 1}.",
+        )
     found = list(_too_long(data, limit - marks, splits))
     if not found:
         return
@@ -130,7 +136,7 @@ def check_data(data: Any, network: Any, splits: Sequence[str]) -> None:
 
 def _too_long(data: Any, limit: int, splits: Sequence[str]) -> Iterator[tuple[str, int, int, int]]:
     for split in splits:
-        if not data.has(split):
+        if not data.has(split) or (split == "train" and getattr(data, "streaming", False)):
             continue
         tally = data.tally(split)
         count = int(tally.counts[tally.lengths > limit].sum())

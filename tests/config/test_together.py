@@ -7,6 +7,7 @@ from seqtrain.config.compose import compose
 from seqtrain.config.together import check_together
 from seqtrain.errors import UserError
 
+STREAM = ["data=pairs", "data.streaming=true", "trainer.max_steps=9"]
 NODE = "{_target_: seqtrain.decoding.settings.Decoding, beam: 2, n_best: 3}"
 
 
@@ -61,6 +62,11 @@ def refusal(overrides: list[str]) -> str:
         ),
         (["data.source=en"], "data.source and data.target are both 'en'"),
         (["data=multi30k", "data.target=de"], "data.source and data.target are both 'de'"),
+        (["data=pairs", "data.hub=wmt14"], "data.hub=wmt14: is streamed only; set data.streaming=true"),
+        (["data=pairs", "data.streaming=true"], "scheduler=cosine has to know the last one; set trainer.max_steps=N"),
+        ([*STREAM, "data.hub=wmt14", "data.val=a.tsv"], "data.val=a.tsv: all splits are those of data.hub=wmt14"),
+        ([*STREAM, "trainer.val_check_interval=0.5"], "trainer.val_check_interval=0.5: how many steps an epoch"),
+        ([*STREAM, "trainer.limit_train_batches=0.5"], "give a number of steps, trainer.limit_train_batches=N"),
     ],
 )
 def test_what_does_not_go_together(overrides: list[str], message: str) -> None:
@@ -77,6 +83,8 @@ def test_all_is_said_at_once() -> None:
     "overrides",
     [
         [],
+        ["data=pairs", "data.streaming=true", "trainer.limit_train_batches=100", "trainer.val_check_interval=0.5"],
+        ["data=pairs", "data.streaming=true", "debug=fast"],
         ["callbacks=none", "trainer.gradient_clip_val=1"],
         ["~callbacks.clipping", "trainer.gradient_clip_val=1"],
         ["callbacks.clipping.value=1", "callbacks.clipping.norm=null"],

@@ -8,7 +8,7 @@ from typing import Any
 
 from seqtrain.data.corpora.base import SPLITS, Pair, Split, digest_of
 from seqtrain.data.corpora.digests import file_digest
-from seqtrain.data.lines import aligned, empty_side, is_blank, lines_of, shown
+from seqtrain.data.lines import aligned, empty_side, is_blank, lines_of, no_file, shown
 from seqtrain.errors import UserError
 
 Files = str | Sequence[str] | None
@@ -59,7 +59,7 @@ class PairFiles:
     def digest(self, split: Split) -> str:
         """sha256 of the files, their formats and the names that they are read by."""
         paths = self._paths(split)
-        how = json.dumps([[_format(path) for path in paths], self.source, self.target]).encode()
+        how = json.dumps([[file_format(path) for path in paths], self.source, self.target]).encode()
         return digest_of([how, *(file_digest(path, self._cache).encode() for path in paths)])
 
     def read(self, split: Split) -> Iterator[Pair]:
@@ -69,14 +69,13 @@ class PairFiles:
         if len(paths) == 2:
             sources, targets = (lines_of(path, name) for path, name in zip(paths, names, strict=True))
             return aligned(sources, targets, (names[0], names[1]))
-        if _format(paths[0]) == ".parquet":
+        if file_format(paths[0]) == ".parquet":
             return _parquet(paths[0], (self.source, self.target))
         lines = lines_of(paths[0], names[0])
-        return (
-            tsv_pairs(lines, names[0])
-            if _format(paths[0]) == ".tsv"
-            else _jsonl(lines, names[0], self.source, self.target)
-        )
+        if file_format(paths[0]) == ".tsv":
+            return tsv_pairs(lines, names[0])
+        keys = (self.source, self.target)
+        return (jsonl_pair(line, names[0], number, keys) for number, line in enumerate(lines, start=1))
 
     def _paths(self, split: Split) -> list[Path]:
         if split not in self._files:
@@ -87,7 +86,7 @@ class PairFiles:
         hint = FORMATS_HINT.format(split=split)
         if len(paths) > 2:
             raise UserError(f"data.{split} names {len(paths)} files", hint)
-        if len(paths) == 1 and _format(paths[0]) not in FORMATS:
+        if len(paths) == 1 and file_format(paths[0]) not in FORMATS:
             raise UserError(f"data.{split} names one file, {paths[0]}, of a format that is not known", hint)
         for path in paths:
             if not path.is_file():
@@ -115,7 +114,8 @@ def preflight(
             deque(corpus.read(split), maxlen=0)
 
 
-def _format(path: Path) -> str:
+def file_format(path: Path) -> str:
+    """The ending of a file's name, without the `.gz` behind it."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     return suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else (suffixes or [""])[-1]
 
@@ -126,31 +126,40 @@ def tsv_pairs(lines: Iterable[str], path: str) -> Iterator[Pair]:
     Raises:
         UserError: a line has more or fewer columns, or an empty one.
     """
-    for number, line in enumerate(lines, start=1):
-        columns = line.split("\t")
-        if len(columns) != 2:
-            raise UserError(
-                f"{path}, line {number} has {len(columns)} columns, not 2: {shown(line)}",
-                "A line is a source sentence, a tab and its translation.",
-            )
-        yield _filled(columns[0], columns[1], ("first column", "second column"), path, number)
+    return (tsv_pair(line, path, number) for number, line in enumerate(lines, start=1))
 
 
-def _jsonl(lines: Iterable[str], path: str, source: str, target: str) -> Iterator[Pair]:
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{path}, line {number} is not JSON: {error}: {shown(line)}") from None
-        except RecursionError:
-            raise UserError(f"{path}, line {number} is JSON that is nested too deep: {shown(line)}") from None
-        if not isinstance(record, dict):
-            raise UserError(f"{path}, line {number} is no JSON object: {shown(line)}")
-        for key in (source, target):
-            if not isinstance(record.get(key), str):
-                found = f"only {', '.join(record)}" if key not in record else f"but it is no text: {record[key]!r}"
-                raise UserError(f"{path}, line {number} has no {key!r}, {found}", "Set data.source and data.target.")
-        yield _filled(record[source], record[target], (repr(source), repr(target)), path, number)
+def tsv_pair(line: str, path: str, number: int) -> Pair:
+    """The pair of one line; raises as `tsv_pairs`."""
+    columns = line.split("\t")
+    if len(columns) != 2:
+        raise UserError(
+            f"{path}, line {number} has {len(columns)} columns, not 2: {shown(line)}",
+            "A line is a source sentence, a tab and its translation.",
+        )
+    return _filled(columns[0], columns[1], ("first column", "second column"), path, number)
+
+
+def jsonl_pair(line: str, path: str, number: int, keys: tuple[str, str]) -> Pair:
+    """The pair of one line, an object with two keys.
+
+    Raises:
+        UserError: it is none, or a key is missing or empty.
+    """
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{path}, line {number} is not JSON: {error}: {shown(line)}") from None
+    except RecursionError:
+        raise UserError(f"{path}, line {number} is JSON that is nested too deep: {shown(line)}") from None
+    if not isinstance(record, dict):
+        raise UserError(f"{path}, line {number} is no JSON object: {shown(line)}")
+    for key in keys:
+        if not isinstance(record.get(key), str):
+            found = f"only {', '.join(record)}" if key not in record else f"but it is no text: {record[key]!r}"
+            raise UserError(f"{path}, line {number} has no {key!r}, {found}", "Set data.source and data.target.")
+    source, target = keys
+    return _filled(record[source], record[target], (repr(source), repr(target)), path, number)
 
 
 def _filled(source: str, target: str, names: tuple[str, str], path: str, number: int) -> Pair:
@@ -161,9 +170,21 @@ def _filled(source: str, target: str, names: tuple[str, str], path: str, number:
 
 
 def _parquet(path: Path, columns: tuple[str, str]) -> Iterator[Pair]:
+    row = 0
+    for row, pair in enumerate(parquet_rows(path, columns), start=1):
+        yield text_row(path, row, pair, columns)
+    if not row:
+        raise UserError(f"{path} is empty", "It must hold one pair a row.")
+
+
+def parquet_rows(path: Path, columns: tuple[str, str], *, first: int = 0) -> Iterator[tuple[Any, ...]]:
+    """The values of two columns from row `first` (0 is the first) on; groups of rows before it are not read.
+
+    Raises:
+        UserError: it is no Parquet file, is broken, or lacks a column.
+    """
     from pyarrow import ArrowException, parquet
 
-    row = 0
     try:
         # Neither a whole group of rows nor what comes next is held.
         with parquet.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False) as file:
@@ -172,17 +193,26 @@ def _parquet(path: Path, columns: tuple[str, str]) -> Iterator[Pair]:
                 if name not in names:
                     message = f"{path} has no column {name!r}, only {', '.join(names)}"
                     raise UserError(message, "Set data.source and data.target.")
-            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=list(columns)):
-                for pair in zip(*(batch.column(name).to_pylist() for name in columns), strict=True):
-                    row += 1
-                    yield _text_row(path, row, pair, columns)
+            groups = list(range(file.metadata.num_row_groups))
+            while groups and first >= (rows := file.metadata.row_group(groups[0]).num_rows):
+                first -= rows
+                del groups[0]
+            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, row_groups=groups, columns=list(columns)):
+                some = batch.slice(min(first, len(batch)))
+                first -= len(batch) - len(some)
+                yield from zip(*(some.column(name).to_pylist() for name in columns), strict=True)
+    except FileNotFoundError:
+        raise no_file(path) from None
     except (ArrowException, OSError) as error:
         raise UserError(f"{path} is not a Parquet file that can be read: {error}") from error
-    if not row:
-        raise UserError(f"{path} is empty", "It must hold one pair a row.")
 
 
-def _text_row(path: Path, row: int, pair: tuple[Any, ...], columns: tuple[str, str]) -> Pair:
+def text_row(path: Path, row: int, pair: tuple[Any, ...], columns: tuple[str, str]) -> Pair:
+    """The pair of a row (1 is the first).
+
+    Raises:
+        UserError: a side is empty or no text.
+    """
     for value, name in zip(pair, columns, strict=True):
         if value is None or (isinstance(value, str) and is_blank(value)):
             raise empty_side(f"{path} (column {name})", row, unit="row")
