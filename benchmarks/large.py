@@ -79,18 +79,32 @@ class Memory:
     """The most resident memory that a process has had, looked at again and again: its own pages, and those of files.
 
     Args:
-        process: it; workers that it forks count too.
+        process: it.
+        workers: whether those that it forks count too; what several of them have counts once then.
+
+    Attributes:
+        anonymous: MiB of its own pages.
+        file: MiB of pages of mapped files, programs and libraries among them.
     """
 
-    def __init__(self, process: int) -> None:
-        self.process = process
+    def __init__(self, process: int, *, workers: bool = False) -> None:
+        self.process, self.workers = process, workers
         self.anonymous, self.file = 0.0, 0.0
 
     def look(self) -> None:
         """Looks once."""
-        sums = [sum(each) for each in zip(*(_resident(one) for one in _family(self.process)), strict=True)]
-        if sums:
-            self.anonymous, self.file = max(self.anonymous, sums[0]), max(self.file, sums[1])
+        family = [*_family(self.process)] if self.workers else [self.process]
+        place, names = (
+            ("smaps_rollup", ("Pss_Anon", "Pss_File")) if self.workers else ("status", ("RssAnon", "RssFile"))
+        )
+        found = dict.fromkeys(names, 0.0)
+        for process in family:
+            with suppress(OSError):
+                for line in Path(f"/proc/{process}/{place}").read_text().splitlines():
+                    name, _, value = line.partition(":")
+                    if name in found:
+                        found[name] += int(value.split()[0]) * 1024 / MEBIBYTE
+        self.anonymous, self.file = max(self.anonymous, found[names[0]]), max(self.file, found[names[1]])
 
 
 def _family(process: int) -> Iterator[int]:
@@ -100,25 +114,14 @@ def _family(process: int) -> Iterator[int]:
             yield from _family(int(child))
 
 
-def _resident(process: int) -> tuple[float, float]:
-    """MiB of anonymous and of file pages; what was forked counts once for each that has it."""
-    found = {"RssAnon": 0.0, "RssFile": 0.0}
-    with suppress(OSError):
-        for line in Path(f"/proc/{process}/status").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name in found:
-                found[name] = int(value.split()[0]) * 1024 / MEBIBYTE
-    return found["RssAnon"], found["RssFile"]
-
-
 def prepare(options: dict[str, object], cores: int) -> tuple[dict[str, float], Memory]:
     """Seconds of what a process does that opens the data, by name, and its memory."""
     command = [sys.executable, "-c", PREPARE, json.dumps({"data": options, "cores": cores})]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        memory = Memory(process.pid)
+        memory = Memory(process.pid, workers=True)
         while process.poll() is None:
             memory.look()
-            time.sleep(0.05)
+            time.sleep(0.2)
         assert process.stdout is not None
         said = process.stdout.read()
     if process.returncode:

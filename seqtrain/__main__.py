@@ -36,7 +36,10 @@ def main() -> int:
         return 1
     except (OSError, MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
-            print(f"seqtrain: out of memory: {error}\n  Use less of it: a smaller model or batch.", file=sys.stderr)
+            print(
+                f"seqtrain: out of memory ({error or 'MemoryError'})\n  Use less of it: a smaller model or batch.",
+                file=sys.stderr,
+            )
             return 1
         if not isinstance(error, OSError) or error.errno not in NO_SPACE:
             raise

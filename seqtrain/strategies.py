@@ -27,6 +27,11 @@ class FullySharded(ModelParallelStrategy):
         )
 
     @property
+    def restore_checkpoint_after_setup(self) -> bool:
+        """Weights are there when callbacks begin, as with other strategies: the model is spread before that."""
+        return False
+
+    @property
     def lightning_restore_optimizer(self) -> bool:
         """Lightning hands over what the optimizer kept."""
         return True

@@ -55,7 +55,7 @@ class Interruption(pl.Callback):
         self._active = False
         self._process = os.getpid()
         self._previous: dict[int, Any] = {}
-        self._begun_with = 0  # steps
+        self._begun_with: int | None = None  # steps
         self._common = math.inf  # batches that no rank has fewer of, in validation or test
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -66,6 +66,7 @@ class Interruption(pl.Callback):
         if stage == "fit":
             self.received = None
             self._message = None
+            self._begun_with = None
         self._previous = {number: signal.getsignal(number) for number in SIGNALS}
 
     def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -131,17 +132,21 @@ class Interruption(pl.Callback):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Saves where the stream of training data broke off, which all processes are told; gives the signals back."""
-        saved = getattr(trainer.checkpoint_callback, "_last_global_step_saved", 0)
-        if isinstance(exception, StreamError) and trainer.global_step > saved:
-            saved_as = self._save(trainer)
+        if isinstance(exception, StreamError) and self._unsaved(trainer):
+            saved = self._save(trainer)
             if trainer.is_global_zero:
                 # What has to be mended first stands in the exception.
-                log.warning("%s", saved_as)
+                log.warning("%s", saved)
         self._release()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Gives the signals back."""
         self._release()
+
+    def _unsaved(self, trainer: pl.Trainer) -> bool:
+        """Whether steps were taken since the training began, or went on, and since the last checkpoint."""
+        saved = getattr(trainer.checkpoint_callback, "_last_global_step_saved", 0)
+        return self._begun_with is not None and trainer.global_step > max(self._begun_with, saved)
 
     def _agreed(self, trainer: pl.Trainer) -> bool:
         """Whether to stop: all ranks at the same step, though the signal reaches them at different ones."""
@@ -168,7 +173,7 @@ class Interruption(pl.Callback):
 
     def _error(self, trainer: pl.Trainer, message: str) -> InterruptionError:
         run = Path(self.directory or trainer.default_root_dir)
-        further = trainer.global_step > self._begun_with
+        further = trainer.global_step > (self._begun_with or 0)
         code = 1 if self.received == signal.SIGINT else GO_ON_LATER if further else NO_FURTHER
         return InterruptionError(
             message, f"Go on with it by: python -m seqtrain resume={shlex.quote(str(run))}", code=code

@@ -70,7 +70,7 @@ class Randomness(pl.Callback):
             # the checkpoint's position in the data was known: Lightning would keep them, at their beginning.
             trainer.fit_loop._combined_loader = None
             self._resumed = False
-        elif trainer.global_rank > 0:
+        if self._loaded is None and trainer.global_rank > 0:
             torch.manual_seed(torch.initial_seed() + trainer.global_rank)
         if self._loaded is not None and not self._inside_epoch and not self._inside_validation:
             restore(self._loaded)

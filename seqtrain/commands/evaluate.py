@@ -146,20 +146,15 @@ def _within(run: Path, weights: Path) -> str:
 def _measured(loaded: "Loaded", stage: str, directory: Path, callbacks: list[Any]) -> dict[str, float] | None:
     from seqtrain.callbacks.progress import Progress
     from seqtrain.commands.memory import naming_the_batch
-    from seqtrain.commands.processes import cluster_environment, refuse_other_team
+    from seqtrain.commands.processes import make_trainer
 
-    trainer = build(
+    trainer = make_trainer(
         loaded.config.trainer,
-        "trainer",
         callbacks=[*callbacks, Progress()],
         logger=False,
         default_root_dir=str(directory),
-        plugins=[cluster_environment()],
-        use_distributed_sampler=False,
-        enable_model_summary=False,
         enable_checkpointing=False,
     )
-    refuse_other_team(trainer)
     measure = trainer.test if stage == "test" else trainer.validate
     with naming_the_batch(loaded.model, loaded.data, loaded.config):
         measure(loaded.model, datamodule=loaded.data, verbose=False)

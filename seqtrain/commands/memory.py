@@ -35,8 +35,8 @@ def naming_the_batch(model: SequenceModel, data: Any, config: DictConfig) -> Ite
         if isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker"):
             raise UserError(
                 f"a process that makes batches is gone: {error}",
-                f"It was one of data.num_workers={config.data.get('num_workers')}. If it was killed for want of "
-                "memory, use fewer; with 0 batches are made without.",
+                f"It was one of data.num_workers={config.data.get('num_workers')}. Was it killed for want of memory? "
+                "Use fewer; with 0 batches are made without.",
                 code=1,
             ) from None
         if not is_out_of_memory(error):

@@ -18,7 +18,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from seqtrain.callbacks.checkpoints import rewind
 from seqtrain.callbacks.interruption import Ended, ended_by_signals
 from seqtrain.commands.memory import naming_the_batch
-from seqtrain.commands.processes import cluster_environment, refuse_other_team
+from seqtrain.commands.processes import make_trainer, refuse_float16
 from seqtrain.commands.ranks import hold_on, together
 from seqtrain.commands.resuming import checkpoint_to_resume, parent_of, run_of
 from seqtrain.commands.summary import beginning, ending, shown
@@ -63,6 +63,7 @@ def run(
         The results: test metrics, and the best validation score.
     """
     quieten_lightning()
+    refuse_float16(config.trainer)
     # A gradient that vanishes ends in numbers so small that processors are ten times slower at them; here they are 0.
     torch.set_flush_denormal(True)
     checkpoint, damaged = checkpoint_to_resume(config.resume, directory)
@@ -185,18 +186,14 @@ def fit_and_test(
         criterion=criterion(config, data.task.monitor, data.task.goal),
     )
     callbacks = build_callbacks(config, record.directory, data.task)
-    trainer: pl.Trainer = build(
+    trainer = make_trainer(
         config.trainer,
-        "trainer",
         callbacks=callbacks,
         enable_checkpointing=any(isinstance(callback, pl.callbacks.Checkpoint) for callback in callbacks),
         logger=loggers,
         default_root_dir=str(record.directory),
-        plugins=[AtomicCheckpointIO(), cluster_environment()],
-        use_distributed_sampler=False,
-        enable_model_summary=False,
+        plugins=[AtomicCheckpointIO()],
     )
-    refuse_other_team(trainer)
     if config.resume is not None:
         checkpoint = agreed(trainer, checkpoint)
     parameters = sum(p.numel() for p in model.parameters())

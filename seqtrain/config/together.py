@@ -1,5 +1,7 @@
 """What single values do not show: keys that exclude or need each other, found before PyTorch is imported."""
 
+import os
+import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +15,7 @@ from seqtrain.errors import UserError
 
 CLIPPING = "seqtrain.callbacks.clipping.GradientClipping"
 OURS = "seqtrain.callbacks."
+COMPILERS = ("g++", "clang++", "c++")
 SHARDED = "seqtrain.strategies.FullySharded"
 SHARDED_PRECISIONS = ("32-true", "32", 32, "bf16-mixed", "bf16-true", None)
 PAIRS = "seqtrain.data.pairs.Pairs"
@@ -40,6 +43,7 @@ def check_together(cfg: DictConfig) -> None:
         *_optimizer(plain["optimizer"]),
         *_languages(plain["data"]),
         *_precision(plain["trainer"]),
+        *_compiling(plain["model"], plain["trainer"]),
         *_sharding(plain["trainer"], plain["model"], callbacks),
         *_streamed(plain["data"], plain["trainer"], plain["scheduler"] or {}),
     ]
@@ -121,6 +125,21 @@ def _precision(trainer: Mapping[str, Any]) -> Iterator[str]:
         yield f"trainer.precision={trainer['precision']}: processors have no float16; set trainer.precision=bf16-mixed"
 
 
+def _compiling(model: Mapping[str, Any], trainer: Mapping[str, Any]) -> Iterator[str]:
+    if not model.get("compile"):
+        return
+    if not class_attribute(model[TARGET], "compiles"):
+        able = ", ".join(name for name, _ in models_with("compiles"))
+        yield f"model.compile=true: this model has nothing that could be compiled; models that have: {able}"
+    elif not any(map(shutil.which, filter(None, (os.environ.get("CXX", "").split(" ")[0], *COMPILERS)))):
+        yield (
+            "model.compile=true: needs a C++ compiler, and there is none; install g++, or name one by the environment's"
+            " CXX"
+        )
+    if is_node(trainer.get("strategy")):
+        yield "model.compile=true: not with trainer=fsdp; use trainer=ddp"
+
+
 def _sharding(
     trainer: Mapping[str, Any], model: Mapping[str, Any], callbacks: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[str]:
@@ -139,7 +158,7 @@ def _sharding(
         )
     for name, node in callbacks.items():
         if node[TARGET].rpartition(".")[2] == "StochasticWeightAveraging":
-            yield f"callbacks.{name}: keeps a copy of a whole model, not with trainer=fsdp; use callbacks.averaging"
+            yield f"callbacks.{name}: averages a whole model, which trainer=fsdp has not; use callbacks.averaging"
 
 
 def _streamed(node: Mapping[str, Any], trainer: Mapping[str, Any], scheduler: Mapping[str, Any]) -> Iterator[str]:

@@ -180,7 +180,8 @@ class BucketBatchSampler(EpochSampler):
 
     def _block(self, block: int, epoch: int) -> Iterator[np.ndarray]:
         """All batches of a block."""
-        draw = np.random.default_rng([self.seed, epoch] if len(self._ends) == 1 else [self.seed, epoch, block])
+        # A 0 at the end would draw what the order of the blocks is drawn from.
+        draw = np.random.default_rng([self.seed, epoch] if len(self._ends) == 1 else [self.seed, epoch, block + 1])
         members = self._members(block)
         lengths = self._lengths[members]
         found = buckets(Tally.of(lengths), self._batch_tokens)

@@ -227,12 +227,13 @@ class SequenceData(pl.LightningDataModule):
         return self._loader("test") if self.has("test") else []
 
     def _loader(self, split: str, *, shuffle: bool = False) -> BatchLoader:
-        sampler = self.sampler(
-            split,
-            shuffle=shuffle,
-            rank=self.trainer.global_rank if self.trainer is not None else 0,
-            world_size=self.trainer.world_size if self.trainer is not None else 1,
-        )
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+        if world_size > max(1, len(self.lengths(split))):
+            raise UserError(
+                f"{split} has {len(self.lengths(split))} examples, too few for {world_size} processes",
+                "Each needs one: use fewer devices, or more data.",
+            )
+        sampler = self.sampler(split, shuffle=shuffle, rank=rank, world_size=world_size)
         return BatchLoader(
             sampler=sampler,
             collate=_Collate(self, split),

@@ -13,8 +13,10 @@ from seqtrain.data.store import Ragged
 from seqtrain.errors import UserError
 
 ROWS, FACTS, LENGTHS = "rows.arrow", "facts.json", "lengths.int32"
-HELD = 2048
-"""So many rows of token ids are read before the pages that they lie in are given back."""
+HELD = 512
+"""So many rows of token ids are read before the pages that they lie in are given back, up to 64 KiB a row."""
+SMALL = 32 << 20
+"""Pages of a file of fewer bytes are not given back: they would be asked for again at once."""
 
 
 def mapped(path: Path) -> np.ndarray:
@@ -33,7 +35,7 @@ def give_back(array: np.ndarray) -> None:
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base
-    if isinstance(base, memoryview) and isinstance(base.obj, mmap.mmap):
+    if isinstance(base, memoryview) and isinstance(base.obj, mmap.mmap) and len(base.obj) >= SMALL:
         base.obj.madvise(mmap.MADV_DONTNEED)
 
 
@@ -58,7 +60,7 @@ class Rows:
             self.batches = list(pa.ipc.open_stream(self.buffer))
         except (pa.ArrowException, OSError, ValueError) as error:
             raise self._broken(error) from error
-        self._opened = os.stat(folder / ROWS)
+        self._opened = {name: os.stat(folder / name) for name in (ROWS, LENGTHS) if (folder / name).exists()}
         self.first = np.cumsum([0, *(batch.num_rows for batch in self.batches)])
         give_back(self.bytes)
         if len(self) != self.facts.get("rows"):
@@ -71,25 +73,26 @@ class Rows:
         return int(self.first[-1])
 
     def check(self) -> None:
-        """Refuses a file that was cut short since it was opened: the system would kill whoever read what it maps.
+        """Refuses files that were cut short since they were opened: the system would kill whoever read what is mapped.
 
         One that was removed, or replaced, is still there for those that have it open.
 
         Raises:
-            UserError: it was.
+            UserError: one was.
         """
-        place = self.folder / ROWS
-        try:
-            now = os.stat(place)
-        except OSError:
-            return
-        same = (now.st_dev, now.st_ino) == (self._opened.st_dev, self._opened.st_ino)
-        if same and now.st_size < self._opened.st_size:
-            raise UserError(
-                f"{place} was cut short while it was read: {now.st_size:,} bytes of {self._opened.st_size:,}",
-                f"Delete {self.folder}, which is made again, and go on with the run: resume=RUN.",
-                code=1,
-            )
+        for name, opened in self._opened.items():
+            try:
+                now = os.stat(self.folder / name)
+            except OSError:
+                continue
+            same = (now.st_dev, now.st_ino) == (opened.st_dev, opened.st_ino)
+            if same and now.st_size < opened.st_size:
+                short = f"{now.st_size:,} bytes of {opened.st_size:,}"
+                raise UserError(
+                    f"{self.folder / name} was cut short while it was read: {short}",
+                    f"Delete {self.folder}, which is made again, and go on with the run: resume=RUN.",
+                    code=1,
+                )
 
     def lengths(self) -> np.ndarray:
         """(rows,) int32 tokens of the longer side, end of sentence included; mapped."""
@@ -190,6 +193,7 @@ class Texts(Sequence[str]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"text {index} of {len(self)}")
         index %= len(self)
+        self._rows.check()
         batch = int(np.searchsorted(self._rows.first, index, side="right")) - 1
         return str(self._columns[batch][index - int(self._rows.first[batch])].as_py())
 
@@ -200,6 +204,7 @@ class Texts(Sequence[str]):
         """All texts in their order, or so many of them, evenly spread: those number k len(self) / most."""
         most = min(most, len(self))
         for column, begin in zip(self._columns, self._rows.first.tolist(), strict=False):
+            self._rows.check()
             first, last = (-(-row * most // len(self)) for row in (begin, begin + len(column)))
             yield from column.take(np.arange(first, last) * len(self) // most - begin).to_pylist()
             give_back(self._rows.bytes)

@@ -19,6 +19,8 @@ from seqtrain.errors import UserError
 
 FORMAT = 2
 """Counted up whenever the content of the files changes, so that older ones are not taken for new ones."""
+MAKING = ".making-"
+"""What the name of a folder begins with in which an entry is made."""
 
 
 def key_of(**parts: Any) -> str:
@@ -56,7 +58,9 @@ def entry(cache: Path, key: str, build: Callable[[Path], None]) -> Path:
     with disk_errors(cache), _turn(cache, key[:32]):
         if place.is_dir():
             return place
-        work = Path(tempfile.mkdtemp(prefix=".making-", dir=cache))
+        _remove_abandoned(cache)
+        work = Path(tempfile.mkdtemp(prefix=MAKING, dir=cache))
+        claim = _claim(work)
         try:
             build(work)
             work.chmod(0o755)
@@ -67,6 +71,7 @@ def entry(cache: Path, key: str, build: Callable[[Path], None]) -> Path:
                     raise
         finally:
             shutil.rmtree(work, ignore_errors=True)
+            os.close(claim)
     return place
 
 
@@ -83,6 +88,28 @@ def _turn(cache: Path, name: str) -> Iterator[None]:
         finally:
             # Those that wait have it open, and find the entry when they get their turn.
             lock.unlink(missing_ok=True)
+
+
+def _claim(work: Path) -> int:
+    """Locks a folder for as long as this process lives, where folders can be locked; returns what to close."""
+    descriptor = os.open(work, os.O_RDONLY)
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def _remove_abandoned(cache: Path) -> None:
+    """Removes what processes that were killed have left of entries: folders that are not locked."""
+    for left in cache.glob(f"{MAKING}*"):
+        with suppress(OSError):
+            if not any(left.iterdir()):
+                continue  # it may be there since this moment, and be locked in the next
+            descriptor = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:

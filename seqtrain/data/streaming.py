@@ -161,8 +161,11 @@ class StreamLoader:
                 self._yielded += 1
                 yield paired(pool.source, pool.target, own, pool.index[own])
             del found, pool, rows  # before the next one is made
+        if self._marks[-1].place.epoch == first.epoch:
+            raise StreamError(f"the stream has no pair behind pair {first.pairs:,}", "Give other shards.", code=1)
         if first.pool == 0 and self._yielded == before:
-            raise self._nothing()
+            message = f"every training pair is longer than data.max_length={self.pools.max_length}"
+            raise StreamError(message, "Raise it.", code=1)
         if self.counts["excluded"] and first.epoch == 0 and self.pools.rank == 0:
             log.warning(
                 "%d of %d training pairs are longer than data.max_length=%d tokens and were left out",
@@ -210,12 +213,6 @@ class StreamLoader:
 
     def _cut(self, pool: Pool) -> list[np.ndarray]:
         return batches(pool, batch_tokens=self.batch_tokens, seed=self.pools.seed, rank=self.pools.rank)
-
-    def _nothing(self) -> StreamError:
-        if not self.counts.get("pairs"):
-            return StreamError("there is no training pair in the stream", "Give other shards.", code=1)
-        limit = self.pools.max_length
-        return StreamError(f"every training pair is longer than data.max_length={limit}", "Raise it.", code=1)
 
 
 def _unchanged(pool: Any) -> Any:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from seqtrain.data.mapped import FACTS, LENGTHS, ROWS, Rows, give_back
 from seqtrain.data.store import Ragged
 from seqtrain.data.tokenization import UNKNOWN, TextTokenizer
 from seqtrain.errors import UserError
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 4096
 """Pairs that are tokenised together."""
@@ -93,6 +96,8 @@ def tokenise(folder: Path, texts: Rows, tokenizers: Sequence[TextTokenizer]) -> 
     workers = min(cores(), len(texts) // ALONE)
     columns = datasets.LargeList(datasets.Value("int32"))
     rows = datasets.Dataset.from_file(str(texts.folder / ROWS)).with_format("arrow")
+    if workers > 1:
+        log.info("tokenising %s pairs in %d processes", f"{len(texts):,}", workers)
     with _as_before(bar=workers > 1 and sys.stderr.isatty()):
         try:
             made = rows.map(
@@ -108,8 +113,10 @@ def tokenise(folder: Path, texts: Rows, tokenizers: Sequence[TextTokenizer]) -> 
                 new_fingerprint="tokens",
                 desc="Tokenising",
             )
-        except RuntimeError as error:
-            if "died" not in str(error):
+        except Exception as error:
+            if isinstance(error.__context__, KeyboardInterrupt):  # behind it `datasets` has an error of its own
+                raise error.__context__ from None
+            if not isinstance(error, RuntimeError) or "died" not in str(error):
                 raise
             hint = "There may be too little memory: fewer cores, as by taskset -c 0, need less."
             raise UserError("a process that tokenised was ended from outside", hint, code=1) from error
@@ -124,14 +131,17 @@ class _Encode:
     def __init__(self, tokenizers: Sequence[TextTokenizer]) -> None:
         self._json = [tokenizer.to_json() for tokenizer in tokenizers]
         self._tokenizers: list[TextTokenizer] | None = None
+        self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_json": self._json, "_tokenizers": None}
+        return {**self.__dict__, "_tokenizers": None}
 
     def __call__(self, table: Any) -> Any:
         import pyarrow as pa
 
         if self._tokenizers is None:
+            if os.getpid() != self._process:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that began this one
             self._tokenizers = [TextTokenizer.from_json(text) for text in self._json]
         columns = []
         for name, tokenizer in zip(TEXTS, self._tokenizers, strict=True):

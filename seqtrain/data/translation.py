@@ -176,6 +176,7 @@ class TranslationData(SequenceData):
 
     def lengths(self, split: str) -> np.ndarray:
         """(pairs,) tokens of the longer side, end of sentence included."""
+        self._rows[split].check()
         return self._lengths[split]
 
     def longest(self, split: str) -> int | None:

@@ -46,6 +46,7 @@ class SequenceModel(pl.LightningModule):
         task: what the network is built for.
         label_smoothing: share of the target distribution spread evenly over the classes in training
             (Szegedy 2016); `nll`, `perplexity` and every metric are without it.
+        compile: whether the network's blocks are compiled by `torch.compile`, at the first steps of a training.
     """
 
     tasks: ClassVar[tuple[str, ...]]
@@ -55,12 +56,16 @@ class SequenceModel(pl.LightningModule):
     has none cannot be trained so.
     """
 
+    compiles: ClassVar[bool] = False
+    """Whether there is anything that `compile` compiles."""
+
     network: nn.Module
 
-    def __init__(self, *, task: Task, label_smoothing: Probability = 0.0) -> None:
+    def __init__(self, *, task: Task, label_smoothing: Probability = 0.0, compile: bool = False) -> None:
         super().__init__()
         self.task = task
         self.label_smoothing = label_smoothing
+        self._compile = compile
         self._make_optimizer: OptimizerFactory = torch.optim.Adam
         self._scheduler: Any = None
         self._criterion: tuple[str, Goal] | None = None
@@ -86,13 +91,16 @@ class SequenceModel(pl.LightningModule):
         self._criterion = criterion
 
     def configure_model(self) -> None:
-        """Spreads the network over the processes, if that is the trainer's strategy."""
-        if self.device_mesh is None or self._sharded is not None:
-            return
+        """Compiles blocks for a training, and spreads the network over the processes, as far as that is asked for."""
         stacks = [stack for name, stack in self.network.named_modules() if name in self.blocks]
         blocks = [block for stack in stacks for block in stack.children()]
-        mesh = self.device_mesh["data_parallel"]
-        self._sharded = Sharded(self.network, blocks=blocks, methods=("teach",), mesh=mesh)
+        if self._compile and self.trainer.state.fn == "fit":
+            for block in blocks:
+                block.compile(dynamic=True)  # in place: names in the state dict stay
+            self._compile = False
+        if self.device_mesh is not None and self._sharded is None:
+            mesh = self.device_mesh["data_parallel"]
+            self._sharded = Sharded(self.network, blocks=blocks, methods=("teach",), mesh=mesh)
 
     def configure_optimizers(self) -> Any:
         """The optimiser over all parameters and, where there is a schedule, Lightning's description of it."""

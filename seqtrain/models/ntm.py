@@ -33,6 +33,7 @@ class NTM(SequenceModel):
     """
 
     tasks = ("bits",)
+    compiles = True
 
     def __init__(
         self,

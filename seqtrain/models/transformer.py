@@ -51,6 +51,7 @@ class TransformerModel(SequenceModel):
 
     tasks = ("translation", "answering", "bits")
     blocks = ("encoder.layers", "decoder.layers")
+    compiles = True
 
     def __init__(
         self,

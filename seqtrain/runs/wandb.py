@@ -188,7 +188,7 @@ class WandB(WandbLogger):
             except Exception as second:
                 error, self._lost = second, True
         if self._lost:
-            log.warning("W&B gets nothing more of the run (%s); %s has everything.", error, self._record_path)
+            log.warning("W&B gets nothing more of the run (%s); %s has all.", first_line(error), self._record_path)
             return False
         log.warning(
             "W&B's process or folder is gone (%s): the run goes on offline. Send all of it later with: wandb sync %s",

@@ -25,6 +25,11 @@ def refusal(overrides: list[str]) -> str:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        (["trainer=fsdp"], "trainer=fsdp: spreads the blocks of transformer, but this model has none; use trainer=ddp"),
+        (["trainer=fsdp", "model=transformer", "trainer.precision=16-mixed"], "bf16-true or 32-true"),
+        (["trainer.strategy=fsdp"], "use trainer=fsdp"),
+        (["trainer=cpu", "trainer.precision=16-mixed"], "set trainer.precision=bf16-mixed"),
+        (["model.compile=true"], "this model has nothing that could be compiled; models that have: ntm, transformer"),
         (["decoding.n_best=3"], "decoding.n_best=3 is more than decoding.beam=1"),
         (["decoding=beam", "decoding.n_best=6"], "set decoding.beam=6"),
         ([f"callbacks.bleu.decoding={NODE}"], "decoding.n_best=3 is more than decoding.beam=2"),
@@ -97,3 +102,9 @@ def test_all_is_said_at_once() -> None:
 )
 def test_what_goes_together(overrides: list[str]) -> None:
     assert refusal(overrides) == ""
+
+
+def test_without_a_compiler_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    assert "install g++" in refusal(["model=transformer", "model.compile=true"])

@@ -18,6 +18,8 @@ from pyarrow import parquet
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from seqtrain.callbacks.checkpoints import Checkpoints
+from seqtrain.callbacks.interruption import Interruption
+from seqtrain.callbacks.randomness import Randomness
 from seqtrain.data.corpora.hub_stream import HubStream
 from seqtrain.data.corpora.shards import Shard, open_shards
 from seqtrain.data.pairs import Pairs
@@ -310,7 +312,9 @@ def fit(tmp_path: Path) -> Any:
     write(tmp_path / "data", "tsv")
     (tmp_path / "val.tsv").write_text("a\tb\n")
 
-    def run(folder: str, *callbacks: Any, ckpt: Path | None = None, **options: Any) -> Model:
+    def run(
+        folder: str, *callbacks: Any, ckpt: Path | None = None, model: Model | None = None, **options: Any
+    ) -> Model:
         data = Pairs(
             train=f"{tmp_path}/data/*.tsv",
             val=str(tmp_path / "val.tsv"),
@@ -322,7 +326,7 @@ def fit(tmp_path: Path) -> Any:
             cache=str(tmp_path / "cache"),
             seed=1,
         )
-        model = Model()
+        model = model or Model()
         fitted = trainer(tmp_path / folder, *callbacks, plugins=[AtomicCheckpointIO()], **options)
         fitted.fit(model, datamodule=data, ckpt_path=ckpt, weights_only=True)
         return model
@@ -363,6 +367,32 @@ def test_a_training_that_ended_within_an_epoch_goes_on_within_it(fit: Any, tmp_p
     second = fit("second", max_epochs=-1, max_steps=40, ckpt=tmp_path / "c" / "last.ckpt")
     assert first.seen + second.seen == whole.seen
     assert torch.equal(second.weight, whole.weight)
+
+
+def test_what_is_not_mended_leaves_the_checkpoint_as_it_is(fit: Any, tmp_path: Path) -> None:
+    settings = {"max_epochs": 1, "enable_checkpointing": True}
+    whole = fit("whole", **settings)
+    shard = tmp_path / "data" / "2.tsv"
+    content = shard.read_text()
+    shard.write_text(content.replace("\t", " "))  # of the same size
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    parts: list[list[int]] = []
+
+    def broken(ckpt: Path | None) -> None:
+        model = Model()
+        guard = [Randomness(), Interruption(directory=str(tmp_path / "run"))]
+        with pytest.raises(StreamError, match=r"2.tsv, line \d+ has 1 columns"):
+            fit("run", *guard, model=model, ckpt=ckpt, **settings)
+        parts.extend(model.seen)
+
+    broken(None)
+    before = last.read_bytes()
+    broken(last)
+    assert last.read_bytes() == before
+    shard.write_text(content)
+    resumed = fit("run", Randomness(), ckpt=last, **settings)
+    assert parts + resumed.seen == whole.seen
+    assert torch.equal(resumed.weight, whole.weight)
 
 
 def test_overfitting_sees_the_same_batch(fit: Any) -> None:

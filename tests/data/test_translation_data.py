@@ -199,6 +199,19 @@ def arrow_files(options: dict[str, Any]) -> list[Path]:
     return sorted(Path(options["cache"]).glob("*/rows.arrow"), key=lambda path: path.stat().st_size)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_cache_that_is_cut_short_while_it_is_read(options: dict[str, Any], workers: int) -> None:
+    """What reads a mapped file behind its end is killed by the system."""
+    data = ready({**options, "num_workers": workers})
+    loader = data.train_dataloader()
+    for path in Path(options["cache"]).glob("*/rows.arrow"):
+        os.truncate(path, 100)
+    with pytest.raises(UserError, match=r"^\S+rows.arrow was cut short while it was read: 100 bytes of .*\n  Delete"):
+        next(iter(loader))
+    with pytest.raises(UserError, match=r"rows.arrow was cut short"):
+        data.train_dataloader()
+
+
 def test_a_full_disk_leaves_nothing_behind(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -53,10 +53,11 @@ class Seqtrain:
     def __call__(self, *words: str | Path, stdin: str | bytes = b"") -> subprocess.CompletedProcess[str]:
         return self.begin(*words, stdin=stdin).wait()
 
-    def begin(self, *words: str | Path, stdin: str | bytes = b"", **environment: str) -> warm.Started:
-        """The same, begun and not waited for; with variables of its own."""
+    def begin(self, *words: str | Path, stdin: str | bytes = b"", **environment: str | None) -> warm.Started:
+        """The same, begun and not waited for; with variables of its own, or without one that is None."""
         given = stdin.encode() if isinstance(stdin, str) else stdin
-        return warm.Started([str(word) for word in words], self.folder, self.environment | environment, given)
+        variables = {name: value for name, value in (self.environment | environment).items() if value is not None}
+        return warm.Started([str(word) for word in words], self.folder, variables, given)
 
     def ranks(self, *words: str | Path, number: int = 2, **environment: str) -> list[warm.Started]:
         """The processes of one run, begun as `torchrun` begins them."""
@@ -65,7 +66,7 @@ class Seqtrain:
             port = found.getsockname()[1]
         common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(number)} | environment
         common |= {"LOCAL_WORLD_SIZE": str(number), "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "test"}
-        asked = [f"trainer.devices={number}", "trainer.strategy=ddp", *words]
+        asked = [*words, f"trainer.devices={number}", "trainer.strategy=ddp"]
         return [self.begin(*asked, RANK=str(rank), LOCAL_RANK=str(rank), **common) for rank in range(number)]
 
     def cold(

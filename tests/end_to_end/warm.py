@@ -41,6 +41,12 @@ class Started:
         """Whether it has not ended."""
         return self._process.exitcode is None
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        assert self._process.pid is not None
+        return self._process.pid
+
     def send_signal(self, number: int) -> None:
         """Sends it a signal, if it has not ended."""
         if self.running and self._process.pid is not None:
@@ -73,12 +79,20 @@ def _start_server() -> None:
             os.environ["OMP_NUM_THREADS"] = before
 
 
+def _set_rank(rank: int) -> None:
+    """Lightning looks at the environment when it is imported, which was before this process was one of several."""
+    from lightning_utilities.core.rank_zero import rank_zero_only
+
+    rank_zero_only.rank = rank
+
+
 def _work(words: list[str], folder: Path, environment: dict[str, str], streams: list[Path]) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     for number, (stream, flags) in enumerate(zip(streams, (os.O_RDONLY, *[os.O_WRONLY | os.O_CREAT] * 2), strict=True)):
         os.dup2(os.open(stream, flags), number)
+    _set_rank(int(environment.get("RANK", 0)))
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.path[0] = environment["PYTHONPATH"]
     sys.argv = ["seqtrain", *words]

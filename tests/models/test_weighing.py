@@ -1,6 +1,6 @@
 """The step of several ranks, of batches that gradients are added of, and of both, is that of one large batch."""
 
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +60,15 @@ def trained(
 ) -> tuple[list[torch.Tensor], list[float]]:
     """The parameters after an epoch of these batches, and the norms that were clipped."""
     torch.manual_seed(0)
-    random = {"noise": 0.0} if name == "memn2n" else {}
-    made = tiny(name, EXAMPLES[task][0], label_smoothing=0.1 if task == "translation" else 0.0, **random)
+    own: dict[str, Any] = {key: options.pop(key) for key in ("layers", "compile") if key in options}
+    own |= {"noise": 0.0} if name == "memn2n" else {}
+    made = tiny(name, EXAMPLES[task][0], label_smoothing=0.1 if task == "translation" else 0.0, **own)
     made.optimize_with(partial(torch.optim.SGD, lr=0.5))
     norms = Norms()
     fitted = trainer(Path(folder), norms, max_epochs=1, use_distributed_sampler=False, **options)
     fitted.fit(made, datamodule=Loaded(task, rows))
     assert fitted.global_step == 2
+    assert not [key for key in made.state_dict() if "_orig_mod" in key]
     return [p.detach() for p in made.parameters()], norms.norms
 
 
@@ -103,3 +105,10 @@ def test_float16_s_scale_changes_nothing(tmp_path: Path) -> None:
     for a, b in zip(scaled[0], whole[0], strict=True):
         torch.testing.assert_close(a, b, rtol=0.05, atol=0.01)
     assert scaled[1] == pytest.approx(whole[1], rel=0.05)
+
+
+def test_compiled_blocks_take_the_same_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = trained("transformer", "bits", WHOLE, str(tmp_path), layers=1)
+    compiled = partialmethod(torch.nn.Module.compile, backend="eager")  # traced, but without a C++ compiler
+    monkeypatch.setattr(torch.nn.Module, "compile", compiled)
+    assert_same(trained("transformer", "bits", WHOLE, str(tmp_path), layers=1, compile=True), plain)
