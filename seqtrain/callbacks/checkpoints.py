@@ -120,6 +120,7 @@ class Checkpoints(ModelCheckpoint):
     ) -> None:
         """Takes the state, if it is time and nothing is left in the middle."""
         if self._is_time(trainer) and not in_the_middle(trainer):
+            refuse_spoilt(pl_module, trainer.global_step, anywhere=partial(anywhere, trainer))
             self._due = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
 
     def on_train_batch_start(

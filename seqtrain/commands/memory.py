@@ -4,6 +4,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def _described(model: SequenceModel, data: Any, config: DictConfig) -> list[str]
     if there is None:
         return ["out of memory before the first batch", "Build a smaller model, or use a machine with more memory."]
     batch, stage = there.batch, there.stage
-    lengths = data.lengths(stage)[batch.index.cpu().numpy()] if data.has(stage) else None
+    lengths = data.lengths(stage)[batch.index.cpu().numpy()] if stage in data.sizes else None  # not of a stream
     fitting = model._trainer is not None and model.trainer.state.fn == "fit"
     step = f"step {model.trainer.global_step}, " if fitting else ""
     doing = "decoding" if there.decoding is not None else DOING[stage]
@@ -118,10 +119,8 @@ def _largest_before(model: SequenceModel, data: Any) -> int:
         return 0
     progress: Any = model.trainer.fit_loop.epoch_loop.batch_progress.current
     lengths = data.lengths("train")
-    return max(
-        (len(b) * int(lengths[b].max()) for b in sampler.batches(sampler.epoch)[: progress.processed] if len(b)),
-        default=0,
-    )
+    trained = islice(sampler.batches(sampler.epoch), progress.processed)
+    return max((len(b) * int(lengths[b].max()) for b in trained if len(b)), default=0)
 
 
 def _precision(model: SequenceModel, config: DictConfig) -> list[str]:

@@ -11,10 +11,11 @@ from lightning_fabric.plugins.environments import (
     SLURMEnvironment,
     TorchElasticEnvironment,
 )
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
-from seqtrain.config.allow import build
-from seqtrain.config.team import Team
+from seqtrain.config.allow import build, to_plain
+from seqtrain.config.team import Team, counted
 from seqtrain.errors import UserError
 
 
@@ -27,31 +28,43 @@ def make_trainer(config: DictConfig, *, plugins: list[Any] | None = None, **give
         given: what else the program supplies.
 
     Raises:
-        UserError: there is no such precision here, or there are more or fewer devices than processes were started.
+        UserError: there are no such devices or precision here, or more or fewer devices than processes were started.
     """
-    refuse_float16(config)
-    trainer: pl.Trainer = build(
-        config,
-        "trainer",
-        plugins=[*(plugins or []), cluster_environment()],
-        use_distributed_sampler=False,
-        enable_model_summary=False,
-        **given,
-    )
+    check_devices(config)
+    try:
+        trainer: pl.Trainer = build(
+            config,
+            "trainer",
+            plugins=[*(plugins or []), cluster_environment()],
+            use_distributed_sampler=False,
+            enable_model_summary=False,
+            **given,
+        )
+    except (MisconfigurationException, ValueError) as error:  # what its arguments are not together
+        raise UserError(f"trainer: {str(error).strip().splitlines()[0]}", "See docs/distributed.md.") from error
     team = Team.of(os.environ)
     if team is not None:  # trainer.devices=auto is known by now
         team.refuse_other_size(trainer.num_devices, trainer.num_nodes)
     return trainer
 
 
-def refuse_float16(config: DictConfig) -> None:
-    """Refuses a precision that Lightning would silently take another one for: the record would not be true.
+def check_devices(config: DictConfig) -> None:
+    """Refuses GPUs where there are none, or too few, and a precision that Lightning would silently take another one
+    for: the record would not be true.
 
     Raises:
         UserError: says what to set.
     """
     accelerator, precision = config.get("accelerator", "auto"), config.get("precision")
     gpus = torch.cuda.is_available() or torch.backends.mps.is_available()
+    asked = counted(to_plain(config.get("devices", "auto"))) or 1
+    if accelerator in ("gpu", "cuda", "mps") and not gpus:
+        raise UserError(f"trainer.accelerator={accelerator}: there is no GPU here", "Set trainer.accelerator=cpu.")
+    if accelerator in ("gpu", "cuda") and torch.cuda.is_available() and asked > torch.cuda.device_count():
+        raise UserError(
+            f"trainer.devices={config.devices}: there are {torch.cuda.device_count()} GPUs here",
+            f"Set trainer.devices={torch.cuda.device_count()}.",
+        )
     if precision in ("16-mixed", "16", 16) and (accelerator == "cpu" or (accelerator == "auto" and not gpus)):
         raise UserError(
             f"trainer.precision={precision}: processors have no float16, and there is no GPU here",

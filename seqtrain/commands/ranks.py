@@ -14,7 +14,7 @@ import torch
 from lightning_fabric.utilities.distributed import _set_num_threads_if_needed
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
-from seqtrain.errors import LostRankError
+from seqtrain.errors import InterruptionError, LostRankError
 from seqtrain.runs.markdown import printable
 from seqtrain.runs.record import Run
 
@@ -56,7 +56,7 @@ def together(trainer: pl.Trainer, record: Run) -> Iterator[None]:
         if isinstance(launcher, Launcher):
             launcher.noticed = True
         lost = _told(error, trainer, launcher, record)
-        if isinstance(launcher, Launcher):
+        if isinstance(launcher, Launcher) and not isinstance(error, InterruptionError):  # they end at the same step
             launcher.end_others()
         if lost is not None:
             raise lost from None

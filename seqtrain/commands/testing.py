@@ -15,7 +15,9 @@ def test_best(trainer: pl.Trainer, model: pl.LightningModule, data: Any) -> dict
     if not data.has("test"):
         return {}
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-    return _tested(trainer, model, data, Path(best) if best and Path(best).exists() else None)
+    # A shared file system may show it later on other machines.
+    there = trainer.strategy.broadcast(bool(best) and Path(best).exists())
+    return _tested(trainer, model, data, Path(best) if there else None)
 
 
 def test_averaged(trainer: pl.Trainer, model: pl.LightningModule, data: Any, record: Run) -> dict[str, float]:
@@ -27,7 +29,7 @@ def test_averaged(trainer: pl.Trainer, model: pl.LightningModule, data: Any, rec
     trainer.strategy.barrier()  # one rank has written them
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
     path = next((callback.path(trainer) for callback in callbacks if isinstance(callback, Averaging)), None)
-    if path is None or not path.exists() or not data.has("test"):
+    if path is None or not data.has("test") or not trainer.strategy.broadcast(path.exists()):
         return {}
     before = {callback: callback.directory for callback in callbacks if hasattr(callback, "directory")}
     loggers, trainer.loggers = trainer.loggers, []

@@ -18,7 +18,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from seqtrain.callbacks.checkpoints import rewind
 from seqtrain.callbacks.interruption import Ended, ended_by_signals
 from seqtrain.commands.memory import naming_the_batch
-from seqtrain.commands.processes import make_trainer, refuse_float16
+from seqtrain.commands.processes import check_devices, make_trainer
 from seqtrain.commands.ranks import hold_on, together
 from seqtrain.commands.resuming import checkpoint_to_resume, parent_of, run_of
 from seqtrain.commands.summary import beginning, ending, shown
@@ -63,7 +63,7 @@ def run(
         The results: test metrics, and the best validation score.
     """
     quieten_lightning()
-    refuse_float16(config.trainer)
+    check_devices(config.trainer)
     # A gradient that vanishes ends in numbers so small that processors are ten times slower at them; here they are 0.
     torch.set_flush_denormal(True)
     checkpoint, damaged = checkpoint_to_resume(config.resume, directory)
@@ -194,8 +194,6 @@ def fit_and_test(
         default_root_dir=str(record.directory),
         plugins=[AtomicCheckpointIO()],
     )
-    if config.resume is not None:
-        checkpoint = agreed(trainer, checkpoint)
     parameters = sum(p.numel() for p in model.parameters())
     device = trainer.strategy.root_device
     if trainer.is_global_zero:
@@ -209,13 +207,14 @@ def fit_and_test(
             logger.log_hyperparams({**to_plain(config), "run": record.described()})
     try:
         with together(trainer, record), naming_the_batch(model, data, config):
-            return _results(trainer, model, data, record, checkpoint)
+            found = checkpoint if config.resume is None else agreed(trainer, checkpoint)
+            return _results(trainer, model, data, record, found)
     finally:
-        found = signatures(trainer)
+        said = signatures(trainer)
         # Where nothing can be written, what ended the training says more; here and below.
         with contextlib.suppress(UserError):
-            if trainer.is_global_zero and found:
-                record.write_manifest(signatures=found)
+            if trainer.is_global_zero and said:
+                record.write_manifest(signatures=said)
 
 
 def numerics(device: str) -> dict[str, Any]:

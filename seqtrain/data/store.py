@@ -19,8 +19,10 @@ from seqtrain.errors import UserError
 
 FORMAT = 2
 """Counted up whenever the content of the files changes, so that older ones are not taken for new ones."""
-MAKING = ".making-"
-"""What the name of a folder begins with in which an entry is made."""
+MAKING = f".making-{os.uname().nodename}-"
+"""What the name of a folder begins with in which an entry is made: on some shared file systems each machine has locks
+of its own, so that none can tell whether another one's is abandoned.
+"""
 
 
 def key_of(**parts: Any) -> str:
@@ -99,7 +101,7 @@ def _claim(work: Path) -> int:
 
 
 def _remove_abandoned(cache: Path) -> None:
-    """Removes what processes that were killed have left of entries: folders that are not locked."""
+    """Removes what processes of this machine that were killed have left of entries: folders that are not locked."""
     for left in cache.glob(f"{MAKING}*"):
         with suppress(OSError):
             if not any(left.iterdir()):

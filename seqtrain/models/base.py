@@ -149,9 +149,10 @@ class SequenceModel(pl.LightningModule):
         count = measures.sums.get("known", measures.sums["count"])  # what the loss is a mean over
         logs = self.trainer._logger_connector.should_update_logs
         if logs or self.trainer.is_last_batch:
-            self.log("train/loss", self._mean(measures.loss.detach(), count), prog_bar=True, batch_size=len(batch))
+            mean = self._mean(measures.loss.detach(), count)
+            self.log("train/loss", mean, prog_bar=True, batch_size=len(batch))
         if logs:
-            if not math.isfinite(measures.loss.detach()):
+            if not math.isfinite(mean):  # on every rank, as all have to look
                 refuse_spoilt(self, self.trainer.global_step)
             metrics = self.task.metrics(self._summed(measures.sums))
             logged = {f"train/{name}": value for name, value in metrics.items() if name != "loss"}

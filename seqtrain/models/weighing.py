@@ -45,7 +45,8 @@ class Weighing:
         """Makes the added up gradients right, in place, where no further batch is added: before anything clips them."""
         if not self._means or trainer.fit_loop.epoch_loop._should_accumulate():
             return
-        total = torch.stack(self._means).sum()
-        factor = trainer.accumulate_grad_batches * self._means[0].clamp(min=1 / trainer.world_size) / total.clamp(min=1)
+        least = 1 / trainer.world_size
+        total = torch.stack(self._means).sum().clamp(min=least)
+        factor = trainer.accumulate_grad_batches * self._means[0].clamp(min=least) / total
         self._means = []
         torch._foreach_mul_(gradients, float(factor))

@@ -113,13 +113,17 @@ def newest_good(paths: Sequence[Path]) -> tuple[Path, dict[Path, str]]:
 def agreed(trainer: pl.Trainer, checkpoint: Path | None) -> Path | None:
     """The checkpoint that the first process has found, on all of them: files may look different to each."""
     launcher = trainer.strategy.launcher
-    if trainer.world_size == 1 or not isinstance(launcher, _SubprocessScriptLauncher):
+    if trainer.world_size == 1:
         return checkpoint
 
     def ask() -> Path | None:
         trainer.strategy.setup_environment()
         return trainer.strategy.broadcast(checkpoint)
 
+    if launcher is None:  # somebody else has started all processes
+        return ask()
+    if not isinstance(launcher, _SubprocessScriptLauncher):
+        return checkpoint
     found: Path | None = launcher.launch(ask, trainer=trainer)
     return found
 

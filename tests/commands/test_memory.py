@@ -9,6 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from seqtrain.commands.memory import naming_the_batch
+from seqtrain.data.batching import BucketBatchSampler
 from seqtrain.decoding.settings import Decoding
 from seqtrain.errors import UserError
 from seqtrain.models.base import AtHand
@@ -17,7 +18,7 @@ from seqtrain.tasks.translation import TranslationBatch
 CONFIG = OmegaConf.create(
     {"data": {"batch_tokens": 400, "max_length": 256, "num_workers": 2}, "trainer": {"precision": "32-true"}}
 )
-DATA = SimpleNamespace(has=lambda split: True, lengths=lambda split: np.arange(1, 101))
+DATA = SimpleNamespace(sizes={"train": 100, "val": 100}, lengths=lambda split: np.arange(1, 101))
 
 
 def model(*examples: int, stage: str, decoding: Decoding | None = None, device: str = "cpu") -> Any:
@@ -28,7 +29,7 @@ def model(*examples: int, stage: str, decoding: Decoding | None = None, device: 
         index=index, source=tokens, source_lengths=index + 1, target=tokens, target_lengths=index + 1
     )
     progress = SimpleNamespace(current=SimpleNamespace(processed=1))
-    sampler = SimpleNamespace(batches=lambda epoch: [np.array([9, 8])], epoch=0)
+    sampler = BucketBatchSampler(lengths=np.arange(1, 101), batch_tokens=400, shuffle=False, indices=np.arange(10))
     trainer = SimpleNamespace(
         state=SimpleNamespace(fn="fit"),
         global_step=7,
@@ -51,8 +52,8 @@ def model(*examples: int, stage: str, decoding: Decoding | None = None, device: 
 def test_of_a_training_batch(error: Exception) -> None:
     words = (
         r"^out of memory in step 7, training: a batch of 5 examples \(source 5 × 51, target 5 × 51\), 255 tokens; the "
-        r"longest is train example 50 with 51.*\n.*data.batch_tokens=51 \(it is 400; batches of up to 20 tokens fitted"
-        r"\) with trainer.accumulate_grad_batches=8.*trainer.precision=bf16-mixed\.$"
+        r"longest is train example 50 with 51.*\n.*data.batch_tokens=63 \(it is 400; batches of up to 100 tokens fitted"
+        r"\) with trainer.accumulate_grad_batches=7.*trainer.precision=bf16-mixed\.$"
     )
     with (
         pytest.raises(UserError, match=words) as caught,

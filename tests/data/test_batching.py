@@ -40,6 +40,15 @@ def test_every_example_once_within_the_budget_in_equal_shares(
         assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= tokens
 
 
+@settings(max_examples=40, deadline=None)
+@given(LENGTHS, st.integers(20, 500), st.integers(1, 9))
+def test_every_example_is_evaluated_once_by_any_number_of_ranks(lengths: list[int], tokens: int, world: int) -> None:
+    shares = [sampler(lengths, tokens, shuffle=False, rank=rank, world_size=world) for rank in range(world)]
+    assert [len(list(share)) for share in shares] == [len(share) for share in shares]
+    assert sorted(chain.from_iterable(chain.from_iterable(share) for share in shares)) == list(range(len(lengths)))
+    assert len(lengths) < world or all(len(share) for share in shares)  # a rank without a batch would be waited for
+
+
 def test_epochs_differ_in_order_but_not_in_number() -> None:
     lengths = np.random.default_rng(0).integers(3, 40, size=500).tolist()
     one = sampler(lengths, seed=4)
