@@ -32,6 +32,7 @@ SMALL = {
     'echo "Ein Hund rennt im Park." | python -m seqtrain translate run=RUN': "decoding.max_length=8",
     "sacrebleu RUN/hypotheses/test.reference.txt -i RUN/hypotheses/test.txt": "",
     "python -m seqtrain resume=RUN trainer.max_epochs=30": "trainer.max_epochs=2",
+    "python -m seqtrain trainer=ddp trainer.devices=2": f"{PAIRS} {TINY} logger=none trainer.accelerator=cpu",
     "python -m seqtrain -m seed=1,2,3 group=seeds": f"{PAIRS} {TINY} logger=none",
     "python -m seqtrain compare RUN RUN2 out=comparison": "",
     "python -m seqtrain reproduce RUN": "",
@@ -50,8 +51,11 @@ runs, PATH a small Multi30k.
 MAKE = {"make train": "python -m seqtrain", "make test": "python -m pytest"}
 """Command of make to what it has to come to; shown by make, not run."""
 
-OUTSIDE = ("pip install .", "wandb login", "wandb sync RUN/wandb/offline-run-*")
-"""Commands that need a network: what they need of the project is looked at instead, in tests of their own."""
+OUTSIDE = (
+    *("pip install .", "wandb login", "wandb sync RUN/wandb/offline-run-*"),
+    "python -m seqtrain -m seed=1,2,3 launcher=slurm",
+)
+"""Commands that need a network or a cluster: what they need of the project is looked at in tests of their own."""
 
 FIRST = next(iter(SMALL))
 SWEEP = "python -m seqtrain -m seed=1,2,3 group=seeds"
@@ -102,7 +106,8 @@ class Place:
         line = re.sub(r"\bpython -m", f"{shlex.quote(sys.executable)} -m", line)
         line = re.sub(r"^sacrebleu", f"{shlex.quote(sys.executable)} -m sacrebleu", line)
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
-        if command.startswith("python -m seqtrain ") and "|" not in line:
+        # What starts further processes starts what it was started as.
+        if command.startswith("python -m seqtrain ") and "|" not in line and "trainer.devices" not in line:
             words = shlex.split(line)[3:]
             return warm.Started(words, self.work, environment).wait()
         return subprocess.run(
