@@ -56,4 +56,5 @@ def is_out_of_memory(error: BaseException) -> bool:
         return error.errno == errno.ENOMEM
     if isinstance(error, RuntimeError):
         return any(sign in str(error) for sign in NO_MEMORY)
-    return isinstance(error, MemoryError)
+    # The second is what Python says of a function in C that got no memory and did not say so.
+    return isinstance(error, MemoryError) or (isinstance(error, SystemError) and "without exception set" in str(error))

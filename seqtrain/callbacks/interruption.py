@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments import SLURMEnvironment
+from pytorch_lightning.trainer.states import TrainerFn
 
 from seqtrain.callbacks.gathering import anywhere
+from seqtrain.config.team import later_rank
 from seqtrain.errors import GO_ON_LATER, NO_FURTHER, InterruptionError, StreamError
 from seqtrain.layers.finite import refuse_spoilt
 
@@ -38,10 +39,11 @@ class Interruption(pl.Callback):
     broken off after the batch that it is in, and a resumed training begins it anew; so is a test, which raises the
     same from `Trainer.test`. A second Ctrl-C stops at once, saving nothing more: Lightning turns it into `SystemExit`.
     SIGTERM and SIGUSR1 may come as often as they like: whoever sends them means the same each time. A stream of
-    training data that breaks off ends the training too, with the same checkpoint.
+    training data that breaks off ends the training too, with the same checkpoint, but for one that breaks off while
+    gradients of several batches are summed: then the last checkpoint stays the one to go on from.
 
-    Lightning's own way under SLURM, to save elsewhere and to have the job sent again in the midst of a step, is
-    switched off.
+    Lightning's own handlers are switched off: they talk to the other ranks in the midst of whatever is done, and under
+    SLURM they save elsewhere and have the job sent again.
 
     Args:
         directory: the run's directory; `None` is the trainer's `default_root_dir`.
@@ -50,7 +52,8 @@ class Interruption(pl.Callback):
     def __init__(self, *, directory: str | None = None) -> None:
         super().__init__()
         self.directory = directory
-        self.received: int | None = None
+        self._received: int | None = None  # by this process
+        self._agreed_on: int | None = None  # of what all of them received
         self._message: InterruptionError | None = None
         self._active = False
         self._process = os.getpid()
@@ -59,22 +62,24 @@ class Interruption(pl.Callback):
         self._common = math.inf  # batches that no rank has fewer of, in validation or test
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Forgets an earlier training, and sees what the signals did before Lightning takes them."""
-        cluster = trainer._accelerator_connector.cluster_environment
-        if isinstance(cluster, SLURMEnvironment):
-            cluster.auto_requeue = False
+        """Forgets an earlier training, and sees what the signals do: until a step can be saved, that stays."""
+        setattr(trainer._signal_connector, "register_signal_handlers", _nothing)  # noqa: B010 - a method
         if stage == "fit":
-            self.received = None
+            self._received = None
+            self._agreed_on = None
             self._message = None
             self._begun_with = None
         self._previous = {number: signal.getsignal(number) for number in SIGNALS}
 
-    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Takes the signals, after Lightning has, for what had them before: nothing can be saved yet."""
-        self._install()
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Sees how far a training is that goes on: one that is over does not start, but its test can be stopped."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._begun_with = checkpoint["global_step"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Takes the signals: after Lightning has put its handlers in place, which it takes away again itself."""
+        """Takes the signals."""
         self._begun_with = trainer.global_step
         self._active = True
         self._process = os.getpid()
@@ -133,10 +138,12 @@ class Interruption(pl.Callback):
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Saves where the stream of training data broke off, which all processes are told; gives the signals back."""
         if isinstance(exception, StreamError) and self._unsaved(trainer):
-            saved = self._save(trainer)
+            # Gradients are not saved: the batches that they came from would count as trained on.
+            waits = trainer.fit_loop.epoch_loop._should_accumulate()
+            said = _not_saved(trainer) if waits else self._save(trainer)
             if trainer.is_global_zero:
                 # What has to be mended first stands in the exception.
-                log.warning("%s", saved)
+                log.warning("%s", said)
         self._release()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -150,14 +157,13 @@ class Interruption(pl.Callback):
 
     def _agreed(self, trainer: pl.Trainer) -> bool:
         """Whether to stop: all ranks at the same step, though the signal reaches them at different ones."""
-        if trainer.world_size == 1:
-            return self.received is not None
-        device = trainer.strategy.root_device
-        number = torch.tensor(self.received or 0, device=device)
-        torch.distributed.all_reduce(number, op=torch.distributed.ReduceOp.MAX)
-        # Each rank ends as the others do, whichever of them got which signal.
-        self.received = int(number) or None
-        return self.received is not None
+        self._agreed_on = self._received
+        if trainer.world_size > 1:
+            number = torch.tensor(self._received or 0, device=trainer.strategy.root_device)
+            torch.distributed.all_reduce(number, op=torch.distributed.ReduceOp.MAX)
+            # Each rank ends as the others do, whichever of them got which signal.
+            self._agreed_on = int(number) or None
+        return self._agreed_on is not None
 
     def _breaks_off(self, trainer: pl.Trainer, batch_idx: int, dataloader_idx: int) -> bool:
         return self._active and dataloader_idx == 0 and batch_idx < self._common and self._agreed(trainer)
@@ -174,7 +180,7 @@ class Interruption(pl.Callback):
     def _error(self, trainer: pl.Trainer, message: str) -> InterruptionError:
         run = Path(self.directory or trainer.default_root_dir)
         further = trainer.global_step > (self._begun_with or 0)
-        code = 1 if self.received == signal.SIGINT else GO_ON_LATER if further else NO_FURTHER
+        code = 1 if self._agreed_on == signal.SIGINT else GO_ON_LATER if further else NO_FURTHER
         return InterruptionError(
             message, f"Go on with it by: python -m seqtrain resume={shlex.quote(str(run))}", code=code
         )
@@ -198,14 +204,13 @@ class Interruption(pl.Callback):
         if os.getpid() != self._process:
             # A loader's worker process: it lives on, since the step and the checkpoint need it.
             if number == signal.SIGTERM:
-                _pass_on(signal.SIG_DFL, number, frame)
-        elif not self._active:
-            _pass_on(self._previous.get(number, signal.SIG_DFL), number, frame)
-        elif self.received is None:
-            self.received = number
-            print(f"\nStopping after this step{_once_more(number)}.", file=sys.stderr, flush=True)
-        elif number == signal.SIGINT:
+                _end_by(number)
+        elif number == signal.SIGINT == self._received:
             raise KeyboardInterrupt
+        elif self._received is None or number == signal.SIGINT:
+            self._received = number
+            if not later_rank():
+                print(f"\nStopping after this step{_once_more(number)}.", file=sys.stderr, flush=True)
 
 
 @dataclass
@@ -235,7 +240,7 @@ def ended_by_signals(ended: Ended) -> Iterator[None]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         if os.getpid() != process:
-            _pass_on(signal.SIG_DFL, number, frame)
+            _end_by(number)
         elif ended.by is None and not ended.over:
             ended.by = number
             raise KeyboardInterrupt
@@ -260,6 +265,13 @@ def in_the_middle(trainer: pl.Trainer) -> bool:
     return loop._data_fetcher is not None and steps._should_check_val_fx(loop._data_fetcher)
 
 
+def _not_saved(trainer: pl.Trainer) -> str:
+    return (
+        f"broken off behind step {trainer.global_step}, while gradients waited for the optimizer's next one: nothing "
+        "is saved; go on from the last checkpoint that was"
+    )
+
+
 def _begin_anew(trainer: pl.Trainer) -> None:
     """Sets the counts of a validation's batches to what Lightning, when it resumes, takes for one that was begun and
     broken off (`_EvaluationLoop.update_restart_stage`), and from no batch on.
@@ -282,15 +294,14 @@ def _fewest(trainer: pl.Trainer, batches: Any) -> float:
     return float(number)
 
 
+def _nothing() -> None:
+    pass
+
+
 def _once_more(number: int) -> str:
     return "; once more to stop at once" if number == signal.SIGINT else ""
 
 
-def _pass_on(
-    handler: Callable[[int, FrameType | None], Any] | int | None, number: int, frame: FrameType | None
-) -> None:
-    if callable(handler):
-        handler(number, frame)
-    elif handler == signal.SIG_DFL:
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+def _end_by(number: int) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

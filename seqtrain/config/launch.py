@@ -117,22 +117,24 @@ def _together(team: Team, request: Request, run: Job) -> int:
     words = _flag_words(request.flags)
     # Lightning's SLURM environment would take the job's number for the port, whatever step of the job this is.
     os.environ.update(MASTER_ADDR=team.address, MASTER_PORT=str(team.port))
+    store = team.meet()
+
+    def says(error: UserError) -> bool:
+        return team.says(store, error)
+
     if team.rank > 0:
-        word = team.hear()
+        word = team.hear(store)
         if "code" in word:
             return int(word["code"])
-        return _hand_over([*words, *word["overrides"], *WRITES_NOTHING], request, run)
+        return _hand_over([*words, *word["overrides"], *WRITES_NOTHING], request, run, says)
     try:
         overrides = prepare(request)
     except UserError as error:
         print(f"seqtrain: {error}", file=sys.stderr, flush=True)
-        team.tell_the_end(error.code)
+        team.tell_the_end(store, error.code)
         return error.code
-    store = team.tell({"overrides": overrides})
-    try:
-        return _hand_over([*words, *overrides], request, run)
-    finally:
-        del store  # not before: the other ranks read it
+    team.tell(store, {"overrides": overrides})
+    return _hand_over([*words, *overrides], request, run, says)
 
 
 def _flags(argv: list[str]) -> argparse.Namespace:
@@ -263,8 +265,17 @@ def flags_of_job(argv: list[str]) -> list[str]:
     return [word for word in flags if word != "--multirun"]
 
 
-def _hand_over(argv: list[str], request: Request, run: Job) -> int:
-    """Runs Hydra's main function over `run`; a real error keeps its whole traceback."""
+def _hand_over(
+    argv: list[str], request: Request, run: Job, says: Callable[[UserError], bool] = lambda error: True
+) -> int:
+    """Runs Hydra's main function over `run`; a real error keeps its whole traceback.
+
+    Args:
+        argv: its arguments.
+        request: what they were made of.
+        run: the job.
+        says: whether an error is for this process to print, and not for another one of the run.
+    """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     sys.argv[1:] = argv
     codes: list[int] = []
@@ -278,7 +289,7 @@ def _hand_over(argv: list[str], request: Request, run: Job) -> int:
             with _own_processes():
                 run(cfg, HydraConfig.get())
         except UserError as error:
-            if not isinstance(error, LostRankError) or error.here:
+            if _prints(error, says):
                 print(f"seqtrain: {error}", file=sys.stderr, flush=True)
             codes.append(error.code)
             if isinstance(error, InterruptionError) and HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -298,6 +309,12 @@ def _hand_over(argv: list[str], request: Request, run: Job) -> int:
             raise
         raise unwritable(Path(place.strip("'")), error) from error  # Hydra's own files
     return max(codes, default=0)
+
+
+def _prints(error: UserError, says: Callable[[UserError], bool]) -> bool:
+    if isinstance(error, InterruptionError):  # all have agreed on it
+        return not later_rank()
+    return error.here if isinstance(error, LostRankError) else says(error)
 
 
 def _end_with_parent() -> None:

@@ -7,6 +7,7 @@ from it what they run, over the store by which PyTorch's processes find each oth
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -19,7 +20,9 @@ ENDING = timedelta(minutes=1)
 """How long rank zero waits for the others to hear that there is nothing to run."""
 INTERACTIVE = ("bash", "interactive")
 """Names of SLURM jobs in which somebody types commands: these are not started by SLURM."""
-PREFIX, HEARD = "seqtrain", "heard"
+SAME = timedelta(seconds=2)
+"""How long ranks that fail wait to see whether rank zero fails in the same way, and rank zero for them to have seen."""
+PREFIX, HEARD, ENDED, SEEN = "seqtrain", "heard", "ended", "seen"
 
 
 @dataclass(frozen=True)
@@ -106,27 +109,43 @@ class Team:
             f"torchrun --nnodes={nodes} --nproc-per-node={local}" if nodes > 1 else f"torchrun --nproc-per-node={local}"
         )
 
-    def tell(self, word: Mapping[str, Any]) -> Any:
-        """Says what is run, as rank zero; the others hear it as long as what this returns is kept."""
-        store = self._store()
+    def tell(self, store: Any, word: Mapping[str, Any]) -> None:
+        """Says what is run, as rank zero; the others hear it as long as it keeps the store."""
         store.set("word", json.dumps(word))
-        return store
 
-    def tell_the_end(self, code: int) -> None:
+    def tell_the_end(self, store: Any, code: int) -> None:
         """Says that nothing is run, as rank zero, and waits until all have heard it, or a minute."""
-        store = self.tell({"code": code})
-        try:
-            store.wait([f"{HEARD}{rank}" for rank in range(1, self.size)], ENDING)
-        except RuntimeError:
-            return  # whoever has not come by now is not there
+        self.tell(store, {"code": code})
+        self._wait(store, HEARD, ENDING)
 
-    def hear(self) -> dict[str, Any]:
+    def says(self, store: Any, error: UserError) -> bool:
+        """Whether this rank is the one to say how the run failed: rank zero is, and who fails in another way.
+
+        Rank zero waits a moment for the others to learn what it says.
+        """
+        line = _first_line(error)
+        try:
+            if self.rank == 0:
+                store.set(ENDED, line)
+                self._wait(store, SEEN, SAME)
+                return True
+            store.wait([ENDED], SAME)
+            said = store.get(ENDED).decode()
+            store.set(f"{SEEN}{self.rank}", "")
+        except RuntimeError:  # rank zero goes on, or is gone
+            return True
+        return said != line
+
+    def _wait(self, store: Any, name: str, patience: timedelta) -> None:
+        with suppress(RuntimeError):  # whoever has not come by then is not there
+            store.wait([f"{name}{rank}" for rank in range(1, self.size)], patience)
+
+    def hear(self, store: Any) -> dict[str, Any]:
         """What rank zero says.
 
         Raises:
             UserError: it says nothing.
         """
-        store = self._store()
         try:
             word: dict[str, Any] = json.loads(store.get("word"))
         except RuntimeError as error:
@@ -134,7 +153,12 @@ class Team:
         store.set(f"{HEARD}{self.rank}", "")
         return word
 
-    def _store(self) -> Any:
+    def meet(self) -> Any:
+        """The store that the ranks share.
+
+        Raises:
+            UserError: there is no rank zero.
+        """
         from torch.distributed import PrefixStore, TCPStore
 
         by_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"

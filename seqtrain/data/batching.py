@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch.utils.data import Sampler
 
-from seqtrain.data.buckets import Tally, buckets, split_largest
+from seqtrain.data.buckets import GROWTH, STRETCH, Tally, buckets, split_largest
 from seqtrain.data.mapped import give_back
 from seqtrain.data.shuffling import shuffled
 from seqtrain.data.store import key_of, write_text
@@ -29,6 +29,9 @@ class EpochSampler(Sampler[list[int]]):
         seed: with the epoch, where the order comes from.
         rank: which share of the batches is this process's.
         world_size: number of shares.
+
+    Attributes:
+        content: what the data are known by, if it is known; only compared, in `load_state_dict`.
     """
 
     settings: ClassVar[str]
@@ -36,6 +39,7 @@ class EpochSampler(Sampler[list[int]]):
 
     def __init__(self, *, seed: int, rank: int, world_size: int) -> None:
         self.seed, self.rank, self.world_size = seed, rank, world_size
+        self.content = ""
         self.epoch = 0
         self.position = 0
 
@@ -48,9 +52,10 @@ class EpochSampler(Sampler[list[int]]):
         """This rank's batches of an epoch from a position on, each an array of example numbers."""
 
     @property
-    def cut(self) -> dict[str, int]:
+    def cut(self) -> dict[str, Any]:
         """What must not change within an epoch for a position in it to mean the same."""
-        return {"batches": len(self), "seed": self.seed}
+        own = {"batches": len(self), "seed": self.seed, "processes": self.world_size}
+        return {**own, "data": self.content[:12]}
 
     @property
     def sampler(self) -> "EpochSampler":
@@ -80,11 +85,14 @@ class EpochSampler(Sampler[list[int]]):
         """Goes to the position that `state_dict` described.
 
         Raises:
-            UserError: it lies within an epoch that was cut into other batches than this one's.
+            UserError: it lies within an epoch that was cut into other batches than this one's, or within a stream.
         """
+        if "position" not in state:
+            message = "the checkpoint was written in the middle of a stream, data.streaming=true, and now there is none"
+            raise UserError(message, "Resume with the stream, or from a checkpoint that was written at its end.")
         within = 0 < state["position"] < state["batches"]
-        now = self.cut
-        if within and any(state.get(name) != value for name, value in now.items()):
+        now = {name: value for name, value in self.cut.items() if name in state}  # older checkpoints have fewer
+        if within and any(state[name] != value for name, value in now.items()):
             raise UserError(
                 f"the checkpoint was written after batch {state['position']} of {state['batches']} of an epoch "
                 f"({_listed(state, now)}), but an epoch now has {len(self)} batches ({_listed(now, now)})",
@@ -96,7 +104,7 @@ class EpochSampler(Sampler[list[int]]):
 
 
 def _listed(values: Mapping[str, Any], names: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {values.get(name)}" for name in names if name != "batches")
+    return ", ".join(f"{name} {values.get(name)}" for name in names if name != "batches" and values.get(name) != "")
 
 
 class BucketBatchSampler(EpochSampler):
@@ -124,7 +132,7 @@ class BucketBatchSampler(EpochSampler):
         most: longer examples are left out.
         block: examples of a block at most.
         kept: folder in which the numbers of batches are kept, as counting them takes minutes where there are a billion
-            examples; `None` keeps nothing.
+            examples; `None` keeps nothing, nor is anything kept of some `indices`.
 
     Raises:
         UserError: the training examples cannot be shared equally, even in batches of one.
@@ -152,7 +160,7 @@ class BucketBatchSampler(EpochSampler):
         count = len(lengths) if indices is None else len(indices)
         number = max(1, -(-count // block))
         self._ends = [count * (n + 1) // number for n in range(number)]
-        counts = self._counts(kept)
+        counts = self._counts(kept if indices is None else None)
         self._split = _splits(counts, -sum(batches for _, batches in counts) % world_size)
         self._sizes = [batches + more for (_, batches), more in zip(counts, self._split, strict=True)]
         if shuffle and sum(self._sizes) % world_size:
@@ -161,6 +169,11 @@ class BucketBatchSampler(EpochSampler):
                 f"{examples} training examples, in batches of one, cannot be shared equally by {world_size} processes",
                 f"Raise {self.settings}, or use fewer devices.",
             )
+
+    @property
+    def cut(self) -> dict[str, Any]:
+        """The sizes of batches too."""
+        return {**super().cut, "batch_tokens": self._batch_tokens, "longest": self._most}
 
     def __len__(self) -> int:
         """Batches of this rank in a whole epoch."""
@@ -207,7 +220,7 @@ class BucketBatchSampler(EpochSampler):
         """Examples and batches of every block, before any batch is cut in two."""
         if kept is None or len(self._ends) == 1:
             return [self._count(block) for block in range(len(self._ends))]
-        settings = [self._batch_tokens, self._most, self._ends, self.seed if self.shuffle else None]
+        settings = [self._batch_tokens, self._most, self._ends, self.seed if self.shuffle else None, GROWTH, STRETCH]
         file = kept / f"batches-{key_of(settings=settings)[:16]}.json"
         with suppress(OSError, ValueError):
             return [(examples, batches) for examples, batches in json.loads(file.read_text(encoding="utf-8"))]
@@ -272,9 +285,9 @@ class StreamSampler(EpochSampler):
         return self.streams.steps
 
     @property
-    def cut(self) -> dict[str, int]:
-        """The rows of each rank too: they hold the streams whose states are carried."""
-        return {**super().cut, "streams": self.streams.number, "processes": self.world_size}
+    def cut(self) -> dict[str, Any]:
+        """The streams too, whose states the rows carry."""
+        return {**super().cut, "streams": self.streams.number}
 
     def batches(self, epoch: int, begin: int = 0) -> Iterator[np.ndarray]:
         """This rank's batches of an epoch from a position on, each an array of segment numbers."""

@@ -175,7 +175,7 @@ class StreamOfExamples(EpochSampler):
         return -(-(self._count() - self.rank) // self.world_size)
 
     @property
-    def cut(self) -> dict[str, int]:
+    def cut(self) -> dict[str, Any]:
         """The number of sequences too: it decides where in the stream an epoch begins."""
         return {**super().cut, "size": self.size, "batch_size": self.batch_size}
 

@@ -121,6 +121,23 @@ def is_blank(text: str) -> bool:
     return not text or text.isspace()
 
 
+def check_characters(pair: Iterable[str], name: str) -> None:
+    """Refuses text with half a character, as escapes in JSON can make it: it can neither be kept nor tokenised.
+
+    Args:
+        pair: texts.
+        name: of the pair, for messages.
+
+    Raises:
+        UserError: a text is no Unicode.
+    """
+    try:
+        for text in pair:
+            text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{name} is no text: {error.reason}", "Half a character is escaped.") from None
+
+
 def aligned(sources: Iterable[str], targets: Iterable[str], names: tuple[str, str]) -> Iterator[tuple[str, str]]:
     """Line by line, two texts that are translations of each other; a mistake is raised when it has been come to.
 

@@ -50,6 +50,27 @@ def _live_on(worker: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(WHILE))
 
 
+def workers_loader(dataset: Any, *, workers: int, seed: int, **options: Any) -> "DataLoader[Any]":
+    """A `DataLoader` that hands on what a data set gives, leaves the global random stream alone, and whose worker
+    processes outlive signals.
+
+    Args:
+        dataset: what is loaded.
+        workers: processes that load ahead; 0 loads here.
+        seed: where the workers' own come from.
+        options: further ones of `DataLoader`.
+    """
+    return DataLoader(
+        dataset,
+        batch_size=None,
+        collate_fn=_unchanged,
+        num_workers=workers,
+        worker_init_fn=_live_on,
+        generator=torch.Generator().manual_seed(seed),
+        **options,
+    )
+
+
 class BatchLoader:
     """Batches in a sampler's order; one iteration is an epoch, or what is left of one.
 
@@ -87,15 +108,8 @@ class BatchLoader:
         sampler = self.batch_sampler
         if not self._goes_on:
             sampler.position = 0
-        loader = DataLoader(
-            _Collated(self._collate),
-            sampler=sampler.remaining(),
-            batch_size=None,
-            collate_fn=_unchanged,
-            num_workers=self._workers,
-            worker_init_fn=_live_on,
-            generator=torch.Generator().manual_seed(sampler.seed),
-        )
+        made = _Collated(self._collate)
+        loader = workers_loader(made, workers=self._workers, seed=sampler.seed, sampler=sampler.remaining())
         for batch in loader:
             if isinstance(batch, UserError):
                 raise batch
@@ -234,6 +248,7 @@ class SequenceData(pl.LightningDataModule):
                 "Each needs one: use fewer devices, or more data.",
             )
         sampler = self.sampler(split, shuffle=shuffle, rank=rank, world_size=world_size)
+        sampler.content = self._digests.get(split, "")
         return BatchLoader(
             sampler=sampler,
             collate=_Collate(self, split),

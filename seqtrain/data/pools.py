@@ -9,7 +9,9 @@ import numpy as np
 from torch.utils.data import IterableDataset, get_worker_info
 
 from seqtrain.data.batching import BucketBatchSampler
+from seqtrain.data.corpora.base import Pair
 from seqtrain.data.corpora.shards import Offsets, Raw, Shard
+from seqtrain.data.lines import check_characters
 from seqtrain.data.store import Ragged
 from seqtrain.errors import UserError
 
@@ -211,7 +213,7 @@ class _Share:
     def add(self, place: int, row: Row) -> None:
         """Takes the pair at a place of the pool."""
         shard, number, raw, _ = row
-        self._texts.append(self._order[shard].pair(raw, number + 1))
+        self._texts.append(pair_of(self._order[shard], raw, number + 1))
         self._index.append(self._begin.pairs + place)
         if len(self._texts) == PAIRS_AT_ONCE:
             self._tokenise()
@@ -237,6 +239,17 @@ class _Share:
             self._texts, self._index = [], []
 
 
+def pair_of(shard: Shard, raw: Raw, number: int) -> Pair:
+    """The pair of a row (1 is the first) of a shard, which can be tokenised.
+
+    Raises:
+        UserError: it is malformed, empty on a side or no Unicode.
+    """
+    pair = shard.pair(raw, number)
+    check_characters(pair, f"{shard.name}, row {number}")
+    return pair
+
+
 def batches(pool: Pool, *, batch_tokens: int, seed: int, rank: int) -> list[np.ndarray]:
     """A pool in batches of like length, each an array of rows, in an order drawn from seed, rank and place."""
     own = np.random.SeedSequence([seed, pool.begin.pool, rank]).generate_state(1)
@@ -246,6 +259,9 @@ def batches(pool: Pool, *, batch_tokens: int, seed: int, rank: int) -> list[np.n
 
 def adjusted(cut: list[np.ndarray], lengths: np.ndarray, number: int) -> list[np.ndarray]:
     """As many batches as asked for: the most costly are cut in two, or the cheapest put together.
+
+    Those that are put together may have more tokens than `data.batch_tokens`. That is where even pairs that were dealt
+    out anew give one process more batches than another has pairs: where hardly any batch has more than one.
 
     Args:
         cut: batches, each an array of rows.

@@ -9,8 +9,8 @@ import torch
 
 from seqtrain.config.types import Positive
 from seqtrain.data.corpora.base import Corpus
-from seqtrain.data.corpora.shards import Shard, shards_digest
-from seqtrain.data.pools import Pools
+from seqtrain.data.corpora.shards import Shard, shards_digest, shards_state
+from seqtrain.data.pools import Pools, pair_of
 from seqtrain.data.store import entry, key_of
 from seqtrain.data.streaming import StreamLoader
 from seqtrain.data.tokenization import TextTokenizer
@@ -43,6 +43,7 @@ class StreamedTranslation(TranslationData):
         self.streaming, self.pool, self.tokenizer_pairs = streaming, pool, tokenizer_pairs
         self._shards: list[Shard] = []
         self._stream: StreamLoader | None = None
+        self._stream_of: Any = None  # trainer
         self._resumed: dict[str, Any] | None = None
 
     def shards(self) -> list[Shard]:
@@ -55,8 +56,8 @@ class StreamedTranslation(TranslationData):
 
     def setup(self, stage: str | None = None) -> None:
         """Opens the splits of a stage; of the stream, its shards."""
-        if self.streaming and stage in ("fit", None) and not self._shards:
-            self._shards = self.shards()
+        if self.streaming and stage in ("fit", None) and TRAIN not in self._digests:
+            self._shards = self._shards or self.shards()
             self._digests[TRAIN] = shards_digest(self._shards, self.read_as())
         super().setup(stage)
 
@@ -85,6 +86,10 @@ class StreamedTranslation(TranslationData):
             return super().train_dataloader()
         trainer: Any = self.trainer
         rank, world_size = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
+        state, self._resumed = self._resumed, None
+        if state is None and self._stream is not None and self._stream_of is trainer:
+            state = self._stream.state_dict()  # the trainer loads its data anew, as between two epochs
+        self._stream_of = trainer
         pools = Pools(
             shards=self._shards,
             tokenizers=(self.source_tokenizer, self.target_tokenizer),
@@ -99,14 +104,15 @@ class StreamedTranslation(TranslationData):
             batch_tokens=self.batch_tokens,
             workers=self.num_workers,
             trained=self._trained if trainer is not None else None,
+            before=self._trained_before() if trainer is not None else 0,
             gather=_gather if world_size > 1 else lambda value: [value],
             endless=trainer is not None and isinstance(trainer.limit_train_batches, int),
             again=trainer is not None and bool(trainer.overfit_batches),
             cut={"shards": shards_digest(self._shards, self.read_as(), sizes=False)},
             content=self._digests[TRAIN],
         )
-        if self._resumed is not None:
-            self._stream.load_state_dict(self._resumed)
+        if state is not None:
+            self._stream.load_state_dict(state)
         return self._stream
 
     def state_dict(self) -> dict[str, Any]:
@@ -121,6 +127,15 @@ class StreamedTranslation(TranslationData):
         assert self.trainer is not None
         return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
 
+    def _trained_before(self) -> int:
+        """Batches that the run had been trained on by now."""
+        trainer: Any = self.trainer
+        loaded = trainer._checkpoint_connector._loaded_checkpoint
+        # Lightning may ask for the data before it has its own count back.
+        loops = loaded.get("loops", {}).get("fit_loop", {})
+        progress = loops.get("epoch_loop.batch_progress", {})
+        return max(self._trained(), progress.get("total", {}).get("processed", 0))
+
     def _trained_tokenizers(self, corpus: Corpus) -> tuple[TextTokenizer, TextTokenizer]:
         if not self.streaming:
             return super()._trained_tokenizers(corpus)
@@ -129,14 +144,14 @@ class StreamedTranslation(TranslationData):
         def train(work: Path) -> None:
             self._learn(work, [self._first(0), self._first(1)])
 
-        content = shards_digest(self._shards, self.read_as())
+        content = shards_state(self._shards, self.read_as())
         key = key_of(content=content, first=self.tokenizer_pairs, **self._tokenized_as)
         return load_tokenizers(entry(self.cache, key, train))
 
     def _first(self, side: int) -> Iterator[str]:
         """The first sentences of a side, in the order of the shards as they are listed."""
         rows = ((shard, n, raw) for shard in self._shards for n, (raw, _) in enumerate(shard.read(0, ()), start=1))
-        return (shard.pair(raw, n)[side] for shard, n, raw in islice(rows, self.tokenizer_pairs))
+        return (pair_of(shard, raw, n)[side] for shard, n, raw in islice(rows, self.tokenizer_pairs))
 
 
 def _gather(value: Any) -> list[Any]:

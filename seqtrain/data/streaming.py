@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader
 
+from seqtrain.data.loading import workers_loader
 from seqtrain.data.pools import Broken, Place, Pool, Pools, adjusted, batches, place_of, plain, redistributed
 from seqtrain.data.translation import paired
 from seqtrain.errors import StreamError, UserError
@@ -52,6 +51,7 @@ class StreamLoader:
         batch_tokens: padded tokens a batch at most, counted on the longer side.
         workers: processes that make pools ahead; 0 makes them here, while the training waits.
         trained: how many batches have been trained on, ever; fewer than have been yielded. `None`: all of them.
+        before: how many of them were trained on before the stream began.
         gather: brings the processes together.
         endless: whether an iteration goes on with the next epoch; for epochs of a fixed number of steps.
         again: whether every iteration begins at the stream's beginning, as for overfitting.
@@ -66,6 +66,7 @@ class StreamLoader:
         batch_tokens: int,
         workers: int = 0,
         trained: Callable[[], int] | None = None,
+        before: int = 0,
         gather: Gather = lambda value: [value],
         endless: bool = False,
         again: bool = False,
@@ -85,7 +86,7 @@ class StreamLoader:
         }
         self._gather, self._trained = gather, trained
         self._yielded = 0
-        self._before = 0
+        self._before = before
         self._marks = deque([Mark(0, Place(), 0)])
         self.counts: dict[str, int] = {}
         """Of the last pool that was read: its epoch, the epoch's pairs up to its end, and those that were left out."""
@@ -106,11 +107,13 @@ class StreamLoader:
         return {"place": place, "trained": self._done(), "cut": dict(self.cut), "content": self.content}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes to the place that `state_dict` described.
+        """Goes to the place that `state_dict` described; one among batches that are no stream's is ignored.
 
         Raises:
             UserError: it lies within an epoch that was cut into other pools than this one's.
         """
+        if "place" not in state:  # of a training on pairs that were kept, which goes on with a stream
+            return
         place, within = place_of(state["place"]), state["place"]["batch"]
         inside = place.pool > 0 or within > 0
         if inside and state["cut"] != self.cut:
@@ -167,23 +170,19 @@ class StreamLoader:
             message = f"every training pair is longer than data.max_length={self.pools.max_length}"
             raise StreamError(message, "Raise it.", code=1)
         if self.counts["excluded"] and first.epoch == 0 and self.pools.rank == 0:
+            fewer = ", or fewer were left of a pool than there are processes" if self.pools.world_size > 1 else ""
             log.warning(
-                "%d of %d training pairs are longer than data.max_length=%d tokens and were left out",
+                "%d of %d training pairs were left out: they are longer than data.max_length=%d tokens%s",
                 self.counts["excluded"],
                 self.counts["pairs"],
                 self.pools.max_length,
+                fewer,
             )
 
     def _read(self, begin: Place) -> Iterator[Pool | Broken]:
         self.pools.begin = begin
-        loader = DataLoader(
-            self.pools,
-            batch_size=None,
-            collate_fn=_unchanged,
-            num_workers=self.workers,
-            prefetch_factor=1 if self.workers else None,
-            generator=torch.Generator().manual_seed(self.pools.seed),
-        )
+        ahead = 1 if self.workers else None
+        loader = workers_loader(self.pools, workers=self.workers, seed=self.pools.seed, prefetch_factor=ahead)
         with _forking(self.workers):
             found = iter(loader)
         yield from found
@@ -213,10 +212,6 @@ class StreamLoader:
 
     def _cut(self, pool: Pool) -> list[np.ndarray]:
         return batches(pool, batch_tokens=self.batch_tokens, seed=self.pools.seed, rank=self.pools.rank)
-
-
-def _unchanged(pool: Any) -> Any:
-    return pool
 
 
 @contextmanager

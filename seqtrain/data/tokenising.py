@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from seqtrain.data.corpora.base import Pair
+from seqtrain.data.lines import check_characters
 from seqtrain.data.mapped import FACTS, LENGTHS, ROWS, Rows, give_back
 from seqtrain.data.store import Ragged
 from seqtrain.data.tokenization import UNKNOWN, TextTokenizer
@@ -32,11 +33,16 @@ SIDES = ("source", "target")
 TEXTS = ("source_text", "target_text")
 
 
-def write_texts(folder: Path, pairs: Iterator[Pair]) -> None:
-    """Writes the pairs of a corpus into an entry of the cache: text, and the digest of all of it.
+def write_texts(folder: Path, pairs: Iterator[Pair], *, name: str) -> None:
+    """Writes the pairs of a split into an entry of the cache: text, and the digest of all of it.
+
+    Args:
+        folder: of the entry.
+        pairs: of the split.
+        name: of the split, for messages.
 
     Raises:
-        UserError: what the corpus complains of, or text that is no Unicode.
+        UserError: what the corpus complains of, text that is no Unicode, or there is no pair.
     """
     import pyarrow as pa
 
@@ -46,11 +52,14 @@ def write_texts(folder: Path, pairs: Iterator[Pair]) -> None:
         while some := list(islice(pairs, BATCH)):
             try:
                 columns = [pa.array(side, pa.large_string()) for side in zip(*some, strict=True)]
-            except UnicodeEncodeError as error:
-                number = begin + next(n for n, pair in enumerate(some, 1) if error.object in pair)
-                raise UserError(f"pair {number} is no text: {error.reason}", "Half a character is escaped.") from None
+            except UnicodeEncodeError:
+                for number, pair in enumerate(some, begin + 1):
+                    check_characters(pair, f"{name}, pair {number}")
+                raise
             stream.write_batch(pa.record_batch(columns, schema=schema))
             begin += len(some)
+    if not begin:
+        raise UserError(f"{name} is empty", "It must hold one pair at least.")
     _write_facts(folder, {"rows": begin})
     _write_facts(folder, {"rows": begin, "text": text_digest(Rows(folder))})
 
@@ -81,7 +90,7 @@ def text_digest(rows: Rows) -> str:
 
 
 def tokenise(folder: Path, texts: Rows, tokenizers: Sequence[TextTokenizer]) -> None:
-    """Writes the token ids of an entry's texts into another entry, whatever the number of workers the same.
+    """Writes the token ids of an entry's texts into another: ids and lengths are the same for any number of workers.
 
     Args:
         folder: of the new entry.

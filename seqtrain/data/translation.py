@@ -75,6 +75,8 @@ class TranslationData(SequenceData):
         self._rows: dict[Split, Rows] = {}
         self._sides: dict[Split, tuple[MappedRagged, MappedRagged]] = {}
         self._lengths: dict[Split, np.ndarray] = {}
+        self._texts: dict[Split, Rows] = {}
+        self._contents: dict[Split, str] = {}
 
     def corpus(self) -> Corpus:
         """Opens the corpus; a `UserError` says what is missing or wrong."""
@@ -130,11 +132,11 @@ class TranslationData(SequenceData):
 
     def sources(self, split: str) -> Texts:
         """Source sentences of a split, raw, in file order."""
-        return self._text(split).texts(TEXTS[0])
+        return self._opened(split).texts(TEXTS[0])
 
     def references(self, split: str) -> Texts:
         """Target sentences of a split, raw, in file order."""
-        return self._text(split).texts(TEXTS[1])
+        return self._opened(split).texts(TEXTS[1])
 
     def batches(self, texts: Sequence[str], targets: Sequence[str] | None = None) -> Iterator[TranslationBatch]:
         """Batches of new source sentences, longest first, with given translations or without.
@@ -173,6 +175,7 @@ class TranslationData(SequenceData):
         """
         self._tokenizers = load_tokenizers(directory)
         self._rows, self._sides, self._lengths, self._digests = {}, {}, {}, {}
+        self._texts, self._contents = {}, {}
 
     def lengths(self, split: str) -> np.ndarray:
         """(pairs,) tokens of the longer side, end of sentence included."""
@@ -193,11 +196,12 @@ class TranslationData(SequenceData):
         return paired(*self._sides[split], index, index)
 
     def _trained_tokenizers(self, corpus: Corpus) -> tuple[TextTokenizer, TextTokenizer]:
+        content = corpus.digest("train")
+
         def train(work: Path) -> None:
-            texts = self._text("train")
+            texts = self._text("train", content)
             self._learn(work, [texts.texts(name).spread(LEARNT_FROM) for name in TEXTS])
 
-        content = corpus.digest("train")
         return load_tokenizers(entry(self.cache, key_of(content=content, **self._tokenized_as), train))
 
     @property
@@ -217,14 +221,17 @@ class TranslationData(SequenceData):
     def _open(self, split: Split) -> None:
         assert self._corpus is not None
         source, target = self._require_tokenizers()
-        key = key_of(content=self._corpus.digest(split), source=source.hash, target=target.hash)
-        made = entry(self.cache, key, lambda work: tokenise(work, self._text(split), (source, target)))
+        self._contents[split] = content = self._corpus.digest(split)
+        key = key_of(content=content, source=source.hash, target=target.hash)
+        made = entry(self.cache, key, lambda work: tokenise(work, self._text(split, content), (source, target)))
         self._rows[split] = rows = Rows(made)
         self._digests[split] = rows.facts["text"]
         self._sides[split] = (rows.ragged("source"), rows.ragged("target"))
         self._lengths[split] = rows.lengths()
         if split == "train":
             self._count_excluded()
+        else:
+            self._opened(split)  # from here on, whatever becomes of the files: results are compared with it
 
     def _count_excluded(self) -> None:
         pairs = len(self.lengths("train"))
@@ -239,11 +246,17 @@ class TranslationData(SequenceData):
                 self.max_length,
             )
 
-    def _text(self, split: Split) -> Rows:
-        """The text of a split, which is read from the corpus once."""
+    def _opened(self, split: Split) -> Rows:
+        """The text of a split that is open."""
+        if split not in self._texts:
+            self._texts[split] = self._text(split, self._contents[split])
+        return self._texts[split]
+
+    def _text(self, split: Split, content: str) -> Rows:
+        """The text of a split, which is read from the corpus once; `content` is the split's digest."""
         assert self._corpus is not None
-        corpus, key = self._corpus, key_of(content=self._corpus.digest(split), text=True)
-        return Rows(entry(self.cache, key, lambda work: write_texts(work, corpus.read(split))))
+        corpus, key = self._corpus, key_of(content=content, text=True)
+        return Rows(entry(self.cache, key, lambda work: write_texts(work, corpus.read(split), name=split)))
 
     def _require_tokenizers(self) -> tuple[TextTokenizer, TextTokenizer]:
         if self._tokenizers is None:

@@ -13,6 +13,9 @@ from seqtrain.slurm.settings import Settings, Size
 STARTS = 3
 """How often in a row a job may be stopped before it has taken a step."""
 
+STALLED = "{number}.stalled"
+"""The file with a line for each of them, beside the script."""
+
 KILLED = (138, 143)
 """What `srun` ends with when SIGUSR1 or SIGTERM has ended a process that could not yet do anything about it."""
 
@@ -78,13 +81,17 @@ def _options(settings: Settings, size: Size, jobs: Mapping[int, Job], folder: Pa
         "account": settings.account,
         "qos": settings.qos,
         "time": settings.time,
-        "gpus-per-node": settings.gpus_per_node,
+        "gpus-per-node": settings.gpus_per_node or (None if _asks_for_gpus(settings.extra) else size.gpus),
         "cpus-per-task": settings.cpus_per_task,
         "mem": settings.memory,
         "signal": f"USR1@{settings.signal_seconds}",
     }
     options = [f"--{name}={_quoted(str(value))}" for name, value in given.items() if value is not None]
     return [*options, "--requeue" if settings.requeue else "--no-requeue", *settings.extra]
+
+
+def _asks_for_gpus(extra: Sequence[str]) -> bool:
+    return any(option.startswith(("--gres", "--gpus", "-G")) for option in extra)
 
 
 def _cases(jobs: Mapping[int, Job]) -> str:
@@ -115,7 +122,9 @@ def _again(folder: Path) -> str:
 # {GO_ON_LATER}: stopped by a signal, and saved; it goes back into the queue. So does what was stopped before it took a
 # step ({NO_FURTHER}, or ended by the signal itself), but not {STARTS} times in a row. SLURM says whether the job is
 # wanted at all: one that was cancelled is not running any more, nor is one that SLURM itself puts back.
-stalled={shlex.quote(str(folder))}/$SLURM_ARRAY_TASK_ID.stalled
+# SLURM_JOB_ID would not do: that of one of the tasks is the whole array's.
+task=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID
+stalled={shlex.quote(str(folder))}/{STALLED.format(number="$SLURM_ARRAY_TASK_ID")}
 again=no
 case $code in
 {GO_ON_LATER})
@@ -131,10 +140,13 @@ case $code in
     rm -f "$stalled"
   fi
   ;;
+*)
+  rm -f "$stalled"
+  ;;
 esac
-if [ $again = yes ] && scontrol show job "$SLURM_JOB_ID" | grep -q JobState=RUNNING; then
+if [ $again = yes ] && scontrol show job "$task" | grep -q JobState=RUNNING; then
   echo "goes back into the queue: $run"
-  scontrol requeue "$SLURM_JOB_ID"
+  scontrol requeue "$task"
 fi"""
 
 

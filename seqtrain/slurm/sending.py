@@ -16,7 +16,7 @@ from seqtrain.config.team import Team
 from seqtrain.errors import UserError
 from seqtrain.runs.files import write_text
 from seqtrain.slurm.cluster import queue, refuse_without_sbatch, submit
-from seqtrain.slurm.script import Job, script
+from seqtrain.slurm.script import STALLED, Job, script
 from seqtrain.slurm.sent import Sent, SentJob
 from seqtrain.slurm.settings import Settings, Size
 
@@ -61,7 +61,7 @@ def common_size(settings: Settings, jobs: Sequence[DictConfig]) -> Size:
     """
     sizes = {Size.of(cfg, settings): None for cfg in jobs}
     if len(sizes) > 1:
-        shown = ", ".join(f"{size.nodes} x {size.tasks}" for size in sizes)
+        shown = ", ".join(map(str, sizes))
         raise UserError(
             f"the jobs of an array are of one size, but these are of several (nodes x devices): {shown}",
             "Send those of each size by themselves.",
@@ -79,7 +79,7 @@ def send(settings: Settings, jobs: Mapping[int, Job], cfgs: Sequence[DictConfig]
         directory: of the multirun, or of the run that is sent alone.
 
     Raises:
-        UserError: SLURM refuses them, or cannot be reached.
+        UserError: SLURM refuses them, or cannot be reached; or one of them is in the queue, asked for otherwise.
     """
     before = Sent.read(directory)
     waiting = _waiting(jobs, before)
@@ -97,6 +97,8 @@ def send(settings: Settings, jobs: Mapping[int, Job], cfgs: Sequence[DictConfig]
         place=Path.cwd(),
     )
     write_text(folder / "array.sbatch", text)
+    for number in waiting:
+        (folder / STALLED.format(number=number)).unlink(missing_ok=True)
     array = submit(folder / "array.sbatch")
     sent = {
         number: SentJob(f"{array}_{number}", list(job.words), os.path.relpath(job.directory, directory))
@@ -126,10 +128,26 @@ def _waiting(jobs: Mapping[int, Job], before: Sent) -> dict[int, Job]:
         if is_finished(job.directory):
             print(f"{number}: finished before")
         elif earlier is not None and earlier.id in known:
+            _refuse_other(number, job, earlier)
             print(f"{number}: in the queue as {earlier.id}, {known[earlier.id]}")
         else:
             waiting[number] = job
     return waiting
+
+
+def _refuse_other(number: int, job: Job, earlier: SentJob) -> None:
+    """Refuses to take a job that is in the queue for one that is asked for otherwise."""
+    asked, was = set(job.words), set(earlier.overrides)
+    if asked != was:
+        raise UserError(
+            f"job {number} is in the queue as {earlier.id}, "
+            f"asked for as {_shown(was - asked)}, now {_shown(asked - was)}",
+            f"End it first, scancel {earlier.id}, or send these to another directory.",
+        )
+
+
+def _shown(words: set[str]) -> str:
+    return " ".join(sorted(words)) or "without that"
 
 
 def is_ours(override: str) -> bool:

@@ -12,6 +12,8 @@ from seqtrain.config.types import Gpus, Hours, Memory, Positive, Word
 from seqtrain.errors import UserError
 
 KEY = "hydra.launcher"
+GPUS = ("gpu", "cuda")
+"""Values of `trainer.accelerator` that need what SLURM gives only to those who ask."""
 LAUNCHER = "hydra_plugins.seqtrain_slurm.SlurmLauncher"
 
 
@@ -24,7 +26,7 @@ class Settings:
         time: the limit of a job.
         nodes: of a job; `None`: `trainer.num_nodes`.
         tasks_per_node: processes of the training on each; `None`: `trainer.devices`.
-        gpus_per_node: a number, or a kind and a number.
+        gpus_per_node: a number, or a kind and a number; `None`: `trainer.devices` where the trainer's are GPUs.
         cpus_per_task: processors of each process.
         memory: of a node.
         parallel: jobs of an array that run at the same time, at most.
@@ -70,10 +72,15 @@ class Size:
     Attributes:
         nodes: machines.
         tasks: processes on each.
+        gpus: on each; `None` where the trainer asks for none.
     """
 
     nodes: int
     tasks: int
+    gpus: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.nodes} x {self.tasks}{' GPUs' if self.gpus else ''}"
 
     @classmethod
     def of(cls, cfg: DictConfig, settings: Settings) -> "Size":
@@ -98,7 +105,7 @@ class Size:
                     f"{KEY}.{name}={asked}: the trainer has trainer.{key}={has}",
                     f"Set trainer.{key}={asked}, or leave {KEY}.{name} out.",
                 )
-        return cls(nodes, devices)
+        return cls(nodes, devices, devices if cfg.trainer.get("accelerator") in GPUS else None)
 
 
 def is_slurm(launcher: Mapping[str, Any]) -> bool:

@@ -159,6 +159,8 @@ class Search:
             return None
         value = Run(place).manifest["results"].get(self.question.result)
         if value is None or not math.isfinite(value):
-            Run(place).finish("failed", error=f"{self.question.result} is {value}")
+            name = self.question.result
+            said = f"{name} is {value}" if value is not None else f"there is no {name}: no validation was finite"
+            Run(place).finish("failed", error=said)
             return None
         return float(value)

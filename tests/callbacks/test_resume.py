@@ -143,6 +143,12 @@ def test_a_test_that_is_broken_off(tmp_path: Path) -> None:
     with pytest.raises(InterruptionError, match="in the test, after 4 steps") as stopped:
         fitted.test(Tested(), dataloaders=Numbers().val_dataloader())
     assert stopped.value.code == GO_ON_LATER
+    fitted.save_checkpoint(tmp_path / "over.ckpt")
+    again = trainer(tmp_path, InTest(), Interruption(directory=str(tmp_path)), max_epochs=1)
+    again.fit(Tested(), datamodule=Numbers(), ckpt_path=tmp_path / "over.ckpt")
+    with pytest.raises(InterruptionError, match="in the test, after 4 steps") as stopped:
+        again.test(Tested(), dataloaders=Numbers().val_dataloader())
+    assert stopped.value.code == NO_FURTHER
     assert signal.getsignal(signal.SIGTERM) == before
 
 

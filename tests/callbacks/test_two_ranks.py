@@ -57,6 +57,10 @@ class Signal(pl.Callback):
         if rank == 1 and trainer.global_step == 1 and trainer.current_epoch == 0:
             os.kill(os.getpid(), signal.SIGINT)
 
+    def on_save_checkpoint(self, *_):
+        if rank == 0:  # its own first one
+            os.kill(os.getpid(), signal.SIGINT)
+
 class Uneven(Numbers):
     def val_dataloader(self):
         return DataLoader(list(self.loader(2))[: 4 - 2 * rank], batch_size=None)

@@ -119,7 +119,7 @@ def test_a_hostile_configuration_is_refused_with_its_key(
 
 def test_a_class_that_is_no_data_set_is_not_made(run: Path) -> None:
     spoilt(run, "data", call("seqtrain.data.mapped.Rows", folder="run"))
-    with pytest.raises(UserError, match=r"store\.Rows is not a LightningDataModule"):
+    with pytest.raises(UserError, match=r"mapped\.Rows is not a LightningDataModule"):
         main(["run", "out=new"])
     assert not Path("new").exists()
 
@@ -207,7 +207,19 @@ def test_a_record_does_not_choose_where_files_go() -> None:
 
 
 def test_no_other_parameter_takes_a_path() -> None:
-    harmless = {"source", "target", "monitor", "mode", "train_time_interval", "decoding", "avg_fn", "device", "theme"}
+    harmless = {
+        "source",
+        "target",
+        "monitor",
+        "mode",
+        "train_time_interval",
+        "decoding",
+        "avg_fn",
+        "device",
+        "theme",
+        "hub_config",
+        "process_group_backend",
+    }
     for name, group in GROUPS.items():
         if name in ("logger", "profiler"):  # which are not taken over at all
             continue

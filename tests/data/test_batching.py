@@ -97,6 +97,11 @@ def test_goes_on_where_the_state_says_and_begins_the_next_epoch_at_its_start() -
     fresh.load_state_dict(stopped.state_dict())
     fresh.set_epoch(3)
     assert begun + list(fresh) == whole
+    older = {
+        name: value for name, value in stopped.state_dict().items() if name not in ("data", "longest", "processes")
+    }
+    fresh.load_state_dict(older)
+    assert begun + list(fresh) == whole
     assert list(fresh) == whole
     fresh.set_epoch(4)
     assert sorted(chain.from_iterable(fresh)) == list(range(200))
@@ -149,6 +154,8 @@ def test_numbers_of_batches_are_kept_until_something_else_is_asked_for(tmp_path:
     made = [BucketBatchSampler(lengths=lengths, batch_tokens=90, block=50, kept=tmp_path, most=m) for m in (25, 25, 20)]
     assert len(list(tmp_path.iterdir())) == 2
     assert [len(one) for one in made] == [len(list(one.batches(0))) for one in made]
+    some = sampler(lengths.tolist(), 90, block=50, kept=tmp_path, most=25, indices=np.arange(300)[::-1])
+    assert [len(list(tmp_path.iterdir())), len(some)] == [2, len(list(some.batches(0)))]
 
 
 @settings(max_examples=60, deadline=None)

@@ -21,7 +21,7 @@ PAIRS = [(f"Hund {n % 11} läuft" + " weit" * (n % 5), f"dog {n % 7} runs{' far'
 
 def texts(folder: Path) -> Rows:
     folder.mkdir()
-    tokenising.write_texts(folder, iter(PAIRS))
+    tokenising.write_texts(folder, iter(PAIRS), name="train")
     return Rows(folder)
 
 
@@ -81,9 +81,16 @@ def test_pairs_come_before_the_file_has_been_read_to_its_end(tmp_path: Path) -> 
         next(pairs)
 
 
-def test_half_a_character_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="pair 2 is no text: surrogates not allowed"):
-        tokenising.write_texts(tmp_path, iter([("a", "b"), ("c", "d\ud800")]))
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ([("a", "b"), ("c", "d\ud800")], "val, pair 2 is no text: surrogates not allowed"),
+        ([], "val is empty"),
+    ],
+)
+def test_half_a_character_and_no_pair_are_refused(pairs: list[tuple[str, str]], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        tokenising.write_texts(tmp_path, iter(pairs), name="val")
 
 
 @pytest.fixture
@@ -111,6 +118,8 @@ def test_digests_of_large_files_are_kept_until_the_file_is_touched(tmp_path: Pat
     assert file_digest(file, cache) != first
     assert file_digest(file, cache) != first
     assert len(reads) == 3
+    (tmp_path / "file").touch()
+    assert file_digest(file, tmp_path / "file") == file_digest(file)  # it cannot be kept in there
     next((cache / "digests").iterdir()).write_text("{")
     assert file_digest(file, cache) != first
     assert len(list((cache / "digests").iterdir())) == 1

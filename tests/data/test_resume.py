@@ -175,6 +175,11 @@ def test_other_batches_are_refused_within_an_epoch_only(tmp_path: Path, steps: i
         trainer(tmp_path).fit(Recorder(), datamodule=NumberData(batch_tokens=30), ckpt_path=tmp_path / "step=2.ckpt")
     assert error.value.code == 2
 
+    other = NumberData()
+    other.open = lambda split: "others"  # type: ignore[method-assign]
+    with pytest.raises(UserError, match=r"data the same.*data others"):
+        trainer(tmp_path).fit(Recorder(), datamodule=other, ckpt_path=tmp_path / "step=2.ckpt")
+
     ended = ModelCheckpoint(dirpath=tmp_path, filename="{epoch}", every_n_epochs=1)
     trainer(tmp_path, ended, max_epochs=1).fit(Recorder(), datamodule=NumberData())
     model, other = Recorder(), NumberData(batch_tokens=30)

@@ -2,10 +2,11 @@
 
 import gzip
 import json
+import multiprocessing
 import random
 import threading
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,14 @@ def test_worker_processes_change_nothing(shards: list[Shard], workers: int) -> N
     assert texts(loader(shards, workers=workers, state=stream.state_dict())) == whole[7:]
 
 
+def test_worker_processes_outlive_the_signal_that_all_processes_get(shards: list[Shard]) -> None:
+    whole, stream = texts(loader(shards, size=5)), iter(loader(shards, size=5, workers=1))
+    first = texts([next(stream)])
+    for worker in multiprocessing.active_children():
+        worker.terminate()
+    assert first + texts(stream) == whole
+
+
 @pytest.mark.parametrize("endless", [False, True])
 def test_goes_on_after_any_batch(shards: list[Shard], endless: bool) -> None:
     stream, whole, states = loader(shards, endless=endless), [], []
@@ -186,14 +195,16 @@ class Together:
         return gather
 
 
-def shared(shards: Sequence[Shard], number: int, **options: Any) -> tuple[list[Any], list[Any]]:
-    """The batches of each of so many processes, or what they raise, and their loaders."""
+def shared(
+    shards: Sequence[Shard], number: int, *, first: int | None = None, **options: Any
+) -> tuple[list[Any], list[Any]]:
+    """The (first) batches of each of so many processes, or what they raise, and their loaders."""
     together, found, loaders = Together(number), [[] for _ in range(number)], [None] * number
 
     def run(rank: int) -> None:
         loaders[rank] = loader(shards, rank=rank, world_size=number, gather=together.gather(rank), **options)
         try:
-            for batch in loaders[rank]:
+            for batch in islice(loaders[rank], first):
                 found[rank].append(batch)
         except UserError as error:
             found[rank].append(error)
@@ -213,6 +224,16 @@ def test_ranks_share_every_pair_in_equally_many_batches(shards: list[Shard], num
     assert len({len(batches) for batches in found}) == 1
     assert sorted(i for batches in found for batch in batches for i in batch.index.tolist()) == list(range(TOTAL))
     assert len({json.dumps(stream.state_dict()) for stream in loaders}) == 1
+
+
+def test_ranks_go_on_after_any_batch(shards: list[Shard]) -> None:
+    whole, _ = shared(shards, 2, size=7)
+    for first in range(1, len(whole[0]), 5):
+        begun, loaders = shared(shards, 2, size=7, first=first)
+        rest, _ = shared(shards, 2, size=7, state=loaders[1].state_dict())
+        for parts in zip(begun, rest, whole, strict=True):
+            before, behind, all_of_them = map(texts, parts)
+            assert before + behind == all_of_them
 
 
 def test_ranks_share_what_is_not_too_long(tmp_path: Path) -> None:
@@ -312,16 +333,25 @@ def fit(tmp_path: Path) -> Any:
     write(tmp_path / "data", "tsv")
     (tmp_path / "val.tsv").write_text("a\tb\n")
 
+    whole = tmp_path / "whole.tsv"
+    whole.write_text("".join(f"{source}\t{target}\n" for source, target in PAIRS))
+
     def run(
-        folder: str, *callbacks: Any, ckpt: Path | None = None, model: Model | None = None, **options: Any
+        folder: str,
+        *callbacks: Any,
+        ckpt: Path | None = None,
+        model: Model | None = None,
+        streaming: bool = True,
+        **options: Any,
     ) -> Model:
         data = Pairs(
-            train=f"{tmp_path}/data/*.tsv",
+            train=f"{tmp_path}/data/*.tsv" if streaming else str(whole),
             val=str(tmp_path / "val.tsv"),
             tokenizer="char",
             vocabulary=60,
-            streaming=True,
+            streaming=streaming,
             pool=20,
+            tokenizer_pairs=60,
             batch_tokens=60,
             cache=str(tmp_path / "cache"),
             seed=1,
@@ -369,6 +399,68 @@ def test_a_training_that_ended_within_an_epoch_goes_on_within_it(fit: Any, tmp_p
     assert torch.equal(second.weight, whole.weight)
 
 
+@pytest.mark.parametrize("early", [False, True], ids=["", "its length asked for early"])
+@pytest.mark.parametrize("end", [{"max_epochs": 1}, {"max_steps": 7}], ids=["epoch", "step"])
+def test_a_run_on_kept_pairs_goes_on_with_all_of_a_stream(
+    fit: Any, tmp_path: Path, end: dict[str, int], early: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saver = Checkpoints(dirpath=str(tmp_path / "c"), monitor="val/loss", mode="min")
+    kept = fit("kept", saver, streaming=False, enable_checkpointing=True, **end)
+    if early:
+        configure = Model.configure_optimizers
+        monkeypatch.setattr(
+            Model, "configure_optimizers", lambda self: (self.trainer.estimated_stepping_batches, configure(self))[1]
+        )
+    steps = len(kept.seen) + 60
+    streamed = fit(
+        "streamed", saver, max_epochs=-1, max_steps=steps, enable_checkpointing=True, ckpt=tmp_path / "c" / "last.ckpt"
+    )
+    again = fit("again", max_epochs=-1, max_steps=steps + 9, ckpt=tmp_path / "c" / "last.ckpt")
+    fresh = fit("fresh", max_epochs=-1, max_steps=len(streamed.seen) + 9)
+    assert streamed.seen + again.seen == fresh.seen
+
+
+def test_a_stream_that_is_validated_on_first_has_a_digest(tmp_path: Path) -> None:
+    files = {"train": write(tmp_path / "data", "tsv"), "val": str(tmp_path / "data" / "1.tsv")}
+    settings = {"tokenizer": "char", "streaming": True, "cache": str(tmp_path / "cache"), "seed": 1}
+    data = Pairs(**files, **settings)
+    data.setup("validate")
+    data.setup("fit")
+    assert set(data.description["splits"]) == {"train", "val"}
+
+
+@pytest.mark.parametrize("first", [1, 70], ids=["in the stream", "in learning"])
+def test_half_a_character_in_a_stream_is_refused(first: int, tmp_path: Path) -> None:
+    rows = [json.dumps({"source": "a", "target": "b"}) for _ in range(9)]
+    (tmp_path / "a.jsonl").write_text("\n".join([*rows, '{"source": "c", "target": "\\ud800"}', ""]))
+    files = {"train": str(tmp_path / "a.jsonl"), "val": None}
+    settings = {"tokenizer": "char", "streaming": True, "cache": str(tmp_path / "cache"), "seed": 1}
+    data = Pairs(**files, **settings, tokenizer_pairs=first)
+
+    def read() -> None:
+        data.setup("fit")
+        list(data.train_dataloader())
+
+    with pytest.raises(UserError, match=r"a\.jsonl, row 10 is no text"):
+        read()
+
+
+def test_shards_of_the_same_names_and_sizes_have_tokenizers_of_their_own(tmp_path: Path) -> None:
+    for folder, text in (("a", "x y\tz\n"), ("b", "u v\tw\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "train.tsv").write_text(9 * text)
+    settings = {"tokenizer": "char", "streaming": True, "cache": str(tmp_path / "cache"), "seed": 1}
+    for folder, known in (("a", "x y"), ("b", "u v")):
+        data = Pairs(train=str(tmp_path / folder / "train.tsv"), **settings)
+        data.setup("fit")
+        assert data.source_tokenizer.decode(data.source_tokenizer.encode(known)) == known
+
+
+def test_a_loader_that_is_loaded_anew_goes_on(fit: Any) -> None:
+    whole = fit("whole", max_epochs=3)
+    assert fit("anew", max_epochs=3, reload_dataloaders_every_n_epochs=1).seen == whole.seen
+
+
 def test_what_is_not_mended_leaves_the_checkpoint_as_it_is(fit: Any, tmp_path: Path) -> None:
     settings = {"max_epochs": 1, "enable_checkpointing": True}
     whole = fit("whole", **settings)
@@ -393,6 +485,24 @@ def test_what_is_not_mended_leaves_the_checkpoint_as_it_is(fit: Any, tmp_path: P
     resumed = fit("run", Randomness(), ckpt=last, **settings)
     assert parts + resumed.seen == whole.seen
     assert torch.equal(resumed.weight, whole.weight)
+
+
+def test_a_stream_that_breaks_while_gradients_wait_leaves_the_last_checkpoint(
+    fit: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shard = tmp_path / "data" / "2.tsv"
+    shard.write_text(shard.read_text()[:-20].replace("\t", " ") + shard.read_text()[-20:])
+
+    def broken(every: int) -> int:
+        model, guard = Model(), [Randomness(), Interruption(directory=str(tmp_path / "run"))]
+        with pytest.raises(StreamError):
+            fit("run", *guard, model=model, max_epochs=1, accumulate_grad_batches=every, enable_checkpointing=True)
+        return len(model.seen)
+
+    seen = broken(1000)
+    broken(next(every for every in range(2, seen) if seen % every))
+    assert "while gradients waited" in caplog.text
+    assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 def test_overfitting_sees_the_same_batch(fit: Any) -> None:

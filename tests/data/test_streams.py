@@ -85,7 +85,7 @@ def test_another_cut_is_refused_within_an_epoch_only() -> None:
     within = sampler.state_dict()
     # As many batches, but other rows.
     other = StreamSampler(streams=Streams(characters=400, streams=2, bptt=20), seed=1)
-    with pytest.raises(UserError, match=r"seed 1, streams 4, processes 1.*streams 2, processes 1.*(?s:.*)data.bptt"):
+    with pytest.raises(UserError, match=r"seed 1, processes 1, streams 4.*processes 1, streams 2.*(?s:.*)data.bptt"):
         other.load_state_dict(within)
     shared = StreamSampler(streams=Streams(characters=400, streams=4, bptt=10), seed=1, world_size=2)
     with pytest.raises(UserError, match=r"processes 1.*processes 2"):

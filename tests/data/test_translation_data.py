@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -85,6 +86,17 @@ def test_batches_hold_every_pair_once_and_decode_to_the_text(
     assert data.sizes == {"train": 120, "val": 20, "test": 17}
     sizes = len(data.source_tokenizer), len(data.target_tokenizer)
     assert data.task == Translation(source_vocabulary=sizes[0], target_vocabulary=sizes[1], shared=joint)
+
+
+def test_texts_are_those_that_were_tokenised_whatever_becomes_of_the_files(
+    options: dict[str, Any], files: dict[str, list[str]]
+) -> None:
+    data = ready(options)
+    texts = {split: Path(files[split][1]).read_text(encoding="utf-8").splitlines() for split in ("val", "test")}
+    shutil.rmtree(options["cache"])
+    Path(files["val"][1]).unlink()
+    Path(files["test"][1]).write_text("x\n" * 17)
+    assert {split: list(data.references(split)) for split in texts} == texts
 
 
 def test_workers_give_the_same_batches(options: dict[str, Any]) -> None:

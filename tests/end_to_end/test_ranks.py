@@ -65,6 +65,14 @@ def test_what_is_wrong_is_said_once_and_nobody_waits(tmp_path: Path, cache: Path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_all_find_wrong_on_the_way_is_said_once(tmp_path: Path, cache: Path) -> None:
+    ours = Seqtrain(tmp_path, cache)
+    first, second = (begun.wait() for begun in ours.ranks(*ours.tiny, "data.val_size=1"))
+    assert first.returncode == second.returncode == 2
+    assert first.stderr.count("too few for 2 processes") == 1
+    assert second.stderr == second.stdout == ""
+
+
 def metrics(printed: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(printed)["metrics"]
     return found

@@ -52,6 +52,8 @@ def test_jobs_are_sent_as_one_array_and_again_until_they_are_finished(seqtrain: 
     assert "| 1 | seed=2 | RUNNING | running | 1 | 1 |" in run("jobs", "all").stdout
     again = run(*SWEEP, "resume=auto").stdout
     assert "0: finished before\n1: in the queue as 41_1, RUNNING\nnothing is left to send" in again
+    other = run(*(word.replace("seed=1,2", "seed=1,3") for word in SWEEP), "resume=auto")
+    assert "job 1 is in the queue as 41_1, asked for as seed=2, now seed=3" in message(other, 2)
 
     cluster.file("queue", "")
     shown = run("jobs", "all").stdout

@@ -194,7 +194,7 @@ def test_validation_within_an_epoch_leaves_the_trainings_state_alone(tmp_path: P
 def test_other_streams_are_refused_within_an_epoch(tmp_path: Path) -> None:
     fit(tmp_path, SignalAfter(5, signal.SIGINT), Interruption(directory=str(tmp_path)))
     last = tmp_path / "checkpoints" / "last.ckpt"
-    with pytest.raises(UserError, match=r"streams 4, processes 1.*streams 2, processes 1"):
+    with pytest.raises(UserError, match=r"streams 4.*streams 2"):
         fit(tmp_path, ckpt=last, data={"batch_size": 2, "bptt": 50})
 
 

@@ -60,7 +60,9 @@ class Cluster:
 
     def task(self, script: Path, number: int, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs a script as the task of an array."""
-        ours = {"PATH": self.path, "SLURM_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(number)}
+        ours = {"PATH": self.path, "SLURM_ARRAY_TASK_ID": str(number)}
+        # As SLURM does it: one of the tasks has the number of the whole array.
+        ours |= {"SLURM_ARRAY_JOB_ID": "7", "SLURM_JOB_ID": "7" if number == 0 else str(7 + number)}
         return subprocess.run(
             ["bash", str(script)],
             cwd=self.folder.parent,

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from seqtrain.slurm.script import Job, script
 from seqtrain.slurm.settings import Settings, Size
@@ -59,6 +60,7 @@ def test_it_asks_for_what_was_set(cluster: Cluster) -> None:
         ([75], "CANCELLED", 0),  # by somebody who does not want it back
         ([76, 138, 143], "RUNNING", 2),  # it never gets as far as its first step
         ([76, 76, 75, 76, 76], "RUNNING", 5),
+        ([76, 76, 1, 76, 76], "RUNNING", 4),  # started again by hand
     ],
 )
 def test_what_was_stopped_goes_back_into_the_queue(
@@ -69,7 +71,28 @@ def test_what_was_stopped_goes_back_into_the_queue(
     for code in codes:
         cluster.file("code", str(code))
         assert cluster.task(file, 0).returncode == code
-    assert cluster.said("scontrol").count("requeue 7") == requeued
+    assert cluster.said("scontrol").count("requeue 7_0") == requeued
+
+
+def test_a_task_goes_back_by_itself(cluster: Cluster) -> None:
+    file = written(cluster, PLAIN)
+    cluster.file("code", "75")
+    for number in (0, 3):
+        cluster.task(file, number)
+    assert cluster.said("scontrol") == ["show job 7_0", "requeue 7_0", "show job 7_3", "requeue 7_3"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "gpus", "asked"),
+    [([], None, "gpus-per-node=4"), (["--gres=gpu:4"], None, "gres=gpu:4"), ([], "a100:4", "gpus-per-node=a100:4")],
+)
+def test_gpus_are_asked_for(extra: list[str], gpus: str | None, asked: str) -> None:
+    cfg = OmegaConf.create({"trainer": {"accelerator": "gpu", "devices": 4}})
+    settings = replace(PLAIN, extra=extra, gpus_per_node=gpus)
+    text = script(
+        settings, Size.of(cfg, settings), {0: Job([], Path("x"))}, folder=Path("x"), command="", python="", place=Path()
+    )
+    assert [line for line in text.splitlines() if "gres" in line or "gpus" in line] == [f"#SBATCH --{asked}"]
 
 
 def test_a_task_is_its_job_and_one_that_is_finished_is_left_alone(cluster: Cluster) -> None:

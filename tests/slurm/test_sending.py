@@ -71,5 +71,6 @@ def test_without_sbatch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 
 def test_several_processes_would_send_everything_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLURM_NTASKS", "2")
+    for name, value in {"JOB_ID": "7", "STEP_ID": "0", "PROCID": "0", "NTASKS": "2"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
     assert "Start it once" in refusal("hydra.sweep.dir=x")

@@ -4,12 +4,13 @@ import hashlib
 import json
 import os
 import time
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from seqtrain.data.lines import no_file
-from seqtrain.data.store import disk_errors, write_text
+from seqtrain.data.store import write_text
 from seqtrain.errors import UserError
 
 KEPT_FROM = 64 << 20
@@ -21,7 +22,7 @@ SETTLED = 2.0
 def file_digest(file: Path | BytesIO, cache: Path | None = None) -> str:
     """sha256 (hex) of the bytes of a file.
 
-    That of a large file is kept under `cache`, with the file's device, number, size and both of its times; it is
+    That of a large file is kept under `cache`, with the file's number, size and both of its times; it is
     taken for the present one while these are the same. The time of the last change of status cannot be set back, so
     that a file whose time of modification was copied with it is read again too.
 
@@ -45,7 +46,7 @@ def file_digest(file: Path | BytesIO, cache: Path | None = None) -> str:
             settled = time.time() - max(state["modified"], state["changed"]) / 1e9 > SETTLED
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
             if settled and _state(stream) == state:
-                with disk_errors(cache):
+                with suppress(OSError):  # a cache that others have made is not always ours to write to
                     kept.parent.mkdir(parents=True, exist_ok=True)
                     write_text(kept, json.dumps({**state, "sha256": digest}) + "\n")
             return digest
@@ -58,7 +59,6 @@ def file_digest(file: Path | BytesIO, cache: Path | None = None) -> str:
 def _state(stream: Any) -> dict[str, int]:
     found = os.fstat(stream.fileno())
     return {
-        "device": found.st_dev,
         "number": found.st_ino,
         "size": found.st_size,
         "modified": found.st_mtime_ns,

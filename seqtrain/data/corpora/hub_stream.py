@@ -79,6 +79,7 @@ class HubShard:
         self.name, self._rows, self._columns = name, rows, columns
         file = Path(name)
         # On the hub the name has the version of the data set in it.
+        self.paths = [file] if file.is_file() else []
         self.label, self.size = (file.name, file.stat().st_size) if file.is_file() else (name, 0)
 
     def read(self, row: int, offsets: Offsets) -> Iterator[tuple[Raw, Offsets]]:

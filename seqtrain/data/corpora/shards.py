@@ -36,6 +36,8 @@ class Shard(Protocol):
     """What messages call it."""
     label: str
     """The same wherever it lies."""
+    paths: list[Path]
+    """Its files, where it consists of some."""
     size: int
     """In bytes."""
 
@@ -123,7 +125,7 @@ class ParquetShard:
     """
 
     def __init__(self, path: Path, columns: tuple[str, str]) -> None:
-        self.path, self._columns = path, columns
+        self.path, self.paths, self._columns = path, [path], columns
         self.name, self.label = str(path), path.name
         self.size = path.stat().st_size
 
@@ -172,6 +174,22 @@ def shards_digest(shards: Sequence[Shard], how: Sequence[str], *, sizes: bool = 
     """sha256 of the names of shards, of files without their folders, of their sizes, and of how they are read."""
     listed = [[shard.label, shard.size * sizes] for shard in shards]
     return digest_of([json.dumps([list(how), listed]).encode()])
+
+
+def shards_state(shards: Sequence[Shard], how: Sequence[str]) -> str:
+    """sha256 of where the files of shards lie, of their sizes and times, and of how they are read.
+
+    It changes when the content of files may have, but from one machine to another too. Of what has no files it is that
+    of names.
+    """
+    states = [
+        [
+            shard.label,
+            [[str(path.resolve()), (found := path.stat()).st_size, found.st_mtime_ns] for path in shard.paths],
+        ]
+        for shard in shards
+    ]
+    return digest_of([json.dumps([list(how), states]).encode()])
 
 
 def _opened(path: Path) -> IO[bytes]:
