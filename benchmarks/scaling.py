@@ -33,7 +33,7 @@ from benchmarks.training import bare_steps
 from seqtrain.config.allow import build
 from seqtrain.config.compose import compose
 
-STEPS, EVERY, WARM_UP, ROUNDS = 150, 10, 50, 3
+STEPS, EVERY, WARM_UP, ROUNDS = 60, 10, 20, 3
 SETTINGS = (
     *("data=multi30k", "logger=none", "~callbacks.checkpoint", "callbacks.early_stopping=null"),
     *(

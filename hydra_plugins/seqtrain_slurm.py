@@ -35,7 +35,7 @@ class SlurmLauncher(Launcher):
         """
         # Hydra imports this module whenever it starts.
         from seqtrain.config.compose import named
-        from seqtrain.config.launch import flags_of_job
+        from seqtrain.config.running import flags_of_job
         from seqtrain.slurm.script import Job
         from seqtrain.slurm.sending import is_ours, send
         from seqtrain.slurm.settings import Settings

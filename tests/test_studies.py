@@ -13,8 +13,9 @@ import pytest
 from seqtrain.config.allow import build
 from seqtrain.config.compose import Composed, compose, compose_job, jobs
 from seqtrain.config.job import check_job
-from seqtrain.config.launch import Request, prepare
+from seqtrain.config.launch import prepare
 from seqtrain.config.places import options
+from seqtrain.config.running import Request
 from seqtrain.config.study import Study, problems
 from seqtrain.runs.record import Run
 
