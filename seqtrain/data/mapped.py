@@ -13,8 +13,6 @@ from seqtrain.data.store import Ragged
 from seqtrain.errors import UserError
 
 ROWS, FACTS, LENGTHS = "rows.arrow", "facts.json", "lengths.int32"
-HELD = 512
-"""So many rows of token ids are read before the pages that they lie in are given back, up to 64 KiB a row."""
 SMALL = 32 << 20
 """Pages of a file of fewer bytes are not given back: they would be asked for again at once."""
 
@@ -137,7 +135,6 @@ class MappedRagged(Ragged):
         self._values_at = np.array(
             [(found[3].address - begin) // 4 if found[3] and found[3].size else 0 for found in buffers], dtype=np.int64
         )
-        self._held = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
         return MappedRagged, (self._rows, self._name)
@@ -159,12 +156,9 @@ class MappedRagged(Ragged):
         return self.offsets[places] + values_at, self.offsets[places + 1] + values_at
 
     def padded(self, index: np.ndarray, *, before: int | None = None, after: int | None = None) -> np.ndarray:
-        """As `Ragged.padded`; now and then the pages that were read are given back."""
+        """As `Ragged.padded`; the pages that were read are given back: a kernel may map up to 2 MiB for one row."""
         matrix = super().padded(index, before=before, after=after)
-        self._held += len(index)
-        if self._held > HELD:
-            self._held = 0
-            give_back(self._rows.bytes)
+        give_back(self._rows.bytes)
         return matrix
 
 
