@@ -21,6 +21,8 @@ INTERRUPTED = 130
 
 def main() -> int:
     """Runs what the arguments ask for and returns the exit code."""
+    # This shares a process of W&B's, which may end before ours does, or be on the machine that a job was sent from.
+    os.environ.pop("WANDB_SERVICE", None)
     try:
         code = _dispatch(sys.argv[1:])
         sys.stdout.flush()

@@ -1,10 +1,10 @@
 """Faults from outside, in the middle of a training: a process, memory, a server or data that is gone."""
 
+import contextlib
 import os
 import resource
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -28,9 +28,13 @@ def logged(run: Path, process: Started, lines: int = 10) -> None:
 
 def children(process: int, words: str) -> list[int]:
     """The processes that one has started, of those that have some words in their command."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-    rows = (line.split(None, 2) for line in listed.splitlines())
-    return [int(pid) for pid, parent, command in rows if int(parent) == process and words in command]
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended by now
+            parent = int((place / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == process and words in (place / "cmdline").read_text():
+                found.append(int(place.name))
+    return found
 
 
 def limit_memory(process: int, megabytes: int) -> None:
@@ -92,9 +96,13 @@ def test_out_of_memory_names_the_batch_and_the_last_checkpoint_stays(seqtrain: S
 
 
 def test_wandb_goes_and_the_training_goes_on(seqtrain: Seqtrain, trained: Path) -> None:
-    """Its server at the start, its process in the middle; what it has in the end is what the run's own record has."""
+    """Its server at the start, its process in the middle; what it has in the end is what the run's own record has.
+
+    Nor is it disturbed by another program's process of W&B's, which is gone from the start.
+    """
     run = seqtrain.folder / "run"
     nobody = {"WANDB_MODE": None, "WANDB_API_KEY": "x" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}
+    nobody |= {"WANDB_SERVICE": "3-999-unix-/nowhere/socket"}
     process = seqtrain.begin(*seqtrain.tiny, "trainer.max_epochs=3", "logger=wandb", "hydra.run.dir=run", **nobody)
     logged(run, process)
     (service,) = children(process.pid, "wandb-core")

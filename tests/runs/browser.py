@@ -1,7 +1,7 @@
 """A real browser, without a network and without a screen, for tests of pages."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,9 +70,11 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         (self.place / "page.html").write_text(page(comparison), encoding="utf-8")
         self.driver.get((self.place / "page.html").as_uri())
-        WebDriverWait(self.driver, 10, poll_frequency=0.05).until(
-            lambda _: len(self.all("svg.plot")) == len(self.all("figure"))
-        )
+        self.wait(lambda: len(self.all("svg.plot")) == len(self.all("figure")))
+
+    def wait(self, true: Callable[[], bool]) -> None:
+        """Waits until something is true, for ten seconds at most."""
+        WebDriverWait(self.driver, 10, poll_frequency=0.05).until(lambda _: true())
 
     def all(self, selector: str) -> list[WebElement]:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)

@@ -132,7 +132,7 @@ def test_the_command_is_copied(browser: Browser) -> None:
     browser.show(comparisons.translation())
     button = browser.one(".command button")
     button.click()
-    assert button.text in ("Copied", "Selected")
+    browser.wait(lambda: button.text in ("Copied", "Selected"))
 
 
 @needs_browser
