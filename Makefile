@@ -12,7 +12,7 @@ train: $(STAMP)
 	$(BIN)/python -m seqtrain $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ from tests.end_to_end.warm import Started
 from tests.processes import ROOT
 
 DATA = {
-    "translation": "captions data.size=150 data.vocabulary=150 data.batch_tokens=64 decoding.max_length=6",
+    "translation": "captions data.size=150 data.vocabulary=150 data.batch_tokens=128 decoding.max_length=6",
     "labelling": "brackets data.size=120 data.batch_tokens=160",
     "transduction": "chars data.size=5000 data.batch_size=4 data.bptt=30 data.val_share=0.1 data.test_share=0.1",
     "regression": "adding data.size=60 data.min_length=8 data.max_length=12 data.batch_tokens=24",
@@ -26,7 +26,7 @@ DATA = {
     "retrieval": "retrieval data.size=150 data.batch_tokens=60 data.test_max_pairs=20",
     "bits": "copy data.size=120 data.batch_size=4 data.max_length=5 data.test_lengths=[3,6]",
 }
-"""A data set of every task, cut into about thirty batches."""
+"""A data set of every task, cut into some thirty batches or more."""
 SIZES = {"embedding": 12, "hidden": 12, "width": 12, "feed_forward": 16, "dropout": 0.2, "recurrent_dropout": 0.2}
 VARIANTS = (
     "scheduler=cosine",
