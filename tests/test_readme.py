@@ -146,6 +146,7 @@ def test_the_default_run_is_finished(place: Place) -> None:
 
 @pytest.mark.parametrize("command", list(SMALL)[1:])
 def test_commands_run(place: Place, command: str) -> None:
+    before = set(place.work.glob("multirun/*/*/manifest.json"))
     done = place(command)
     assert done.returncode == 0, done.stderr
     if command.startswith("tail"):
@@ -165,7 +166,7 @@ def test_commands_run(place: Place, command: str) -> None:
         assert manifest["status"] == "finished"
         assert len(manifest["resumed"]) == 1
     elif " -m seed=" in command:
-        runs = [json.loads(file.read_text()) for file in (place.work / "multirun").glob("*/*/manifest.json")]
+        runs = [json.loads(file.read_text()) for file in {*place.work.glob("multirun/*/*/manifest.json")} - before]
         assert sorted((run["seed"], run["group"], run["status"]) for run in runs) == [
             (seed, "seeds", "finished") for seed in (1, 2, 3)
         ]

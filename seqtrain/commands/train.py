@@ -121,7 +121,7 @@ def quieten_lightning() -> None:
 
 
 def begin(config: DictConfig, directory: Path, data: Any, *, resumed: bool, overrides: list[str], **origin: Any) -> Run:
-    """Writes the manifest and the tokenizers."""
+    """Writes the manifest and the tokenizers; warns of text that has changed since the run was trained on it."""
     record = Run(directory)
     if not _is_first():
         return record
@@ -137,11 +137,25 @@ def begin(config: DictConfig, directory: Path, data: Any, *, resumed: bool, over
         "tokenizer_hash": getattr(data, "tokenizer_hash", None),
     }
     if Run.exists(directory):
-        record.resume(config, **({"seed": config.seed} if resumed else fields))
+        known = {"seed": config.seed, "changed": _other_text(record, data)} if resumed else fields
+        record.resume(config, **known)
     else:
         record = Run.create(directory, config, overrides=overrides, **fields)
     data.save(record.tokenizer)
     return record
+
+
+def _other_text(record: Run, data: Any) -> dict[str, str]:
+    """The digests that splits had, of those that are others now."""
+    before = (record.manifest.get("data") or {}).get("splits") or {}
+    now = data.description["splits"]
+    other = {split: digest for split, digest in before.items() if now.get(split, digest) != digest}
+    for split in other:
+        log.warning(
+            "The data of the split %s are not those that the run has had so far: results differ in them, too.",
+            split,
+        )
+    return {f"data.splits.{split}": digest for split, digest in other.items()}
 
 
 def build_loggers(config: DictConfig, directory: Path) -> list[Any]:

@@ -5,7 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -127,7 +127,12 @@ class StreamLoader:
                 "that it was trained with, or from a checkpoint that was written at the end of an epoch.",
             )
         if inside and state["content"] != self.content:
-            log.warning("The shards have changed since the checkpoint was written: the rest is read as it is now.")
+            log.warning(
+                "The shards have changed since the checkpoint was written: behind row %d of the one it was in, "
+                "the rest is read as it is now.",
+                place.row,
+            )
+            place = replace(place, offsets=())  # bytes before the place may be others, or more
         self._marks = deque([Mark(-within, place, state["place"]["excluded"])])
         self._yielded, self._before = 0, state["trained"]
 

@@ -255,8 +255,15 @@ class TranslationData(SequenceData):
     def _text(self, split: Split, content: str) -> Rows:
         """The text of a split, which is read from the corpus once; `content` is the split's digest."""
         assert self._corpus is not None
-        corpus, key = self._corpus, key_of(content=content, text=True)
-        return Rows(entry(self.cache, key, lambda work: write_texts(work, corpus.read(split), name=split)))
+        corpus = self._corpus
+
+        def write(work: Path) -> None:
+            write_texts(work, corpus.read(split), name=split)
+            if corpus.digest(split) != content:
+                message = f"the text of the split {split} was changed while it was read"
+                raise UserError(message, "Start again once nothing writes to its files any more.", code=1)
+
+        return Rows(entry(self.cache, key_of(content=content, text=True), write))
 
     def _require_tokenizers(self) -> tuple[TextTokenizer, TextTokenizer]:
         if self._tokenizers is None:

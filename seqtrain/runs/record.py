@@ -3,7 +3,7 @@
 import contextlib
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -155,16 +155,22 @@ class Run:
         """How it stands. A process that was killed could not write its end and is `running` for ever."""
         return self.manifest.get("status", "failed")
 
-    def resume(self, config: DictConfig, **fields: Any) -> None:
+    def resume(self, config: DictConfig, *, changed: Mapping[str, Any] | None = None, **fields: Any) -> None:
         """Marks the run as running again, with the configuration and the environment that it goes on with.
 
         The values that the configuration had before, where they were others, are kept in `changed`.
+
+        Args:
+            config: the composed configuration.
+            changed: what else was otherwise before, by dotted keys.
+            fields: further fields of the manifest.
         """
         manifest = self.manifest
         before, plain = manifest.get("resumed", []), to_plain(config)
         part = {"at": _now(), **self._environment(f"changes-{len(before) + 1}.diff")}
         if manifest.get("config") is not None:
-            part["changed"] = {key: had for key, (had, _) in differing(manifest["config"], plain).items()}
+            configured = {key: had for key, (had, _) in differing(manifest["config"], plain).items()}
+            part["changed"] = {**configured, **(changed or {})}
         begun = {"status": "running", "finished": None, "error": None, "overrides": self.overrides}
         self._write({**manifest, **begun, "config": plain, "resumed": [*before, part], **fields})
 

@@ -34,7 +34,7 @@ def submit(script: Path) -> str:
         UserError: SLURM refuses it, or cannot be reached.
     """
     refuse_without_sbatch()
-    said = _run(["sbatch", "--parsable", str(script)], f"Look at {script}, and send it again: sbatch {script}")
+    said = _run(["sbatch", "--parsable", str(script)], f"{script} is what was refused. Mend it by the settings.")
     return said.strip().splitlines()[-1].partition(";")[0]
 
 

@@ -51,7 +51,7 @@ def script(
         _head(command, folder / "array.sbatch"),
         "\n".join(f"#SBATCH {option}" for option in _options(settings, size, jobs, folder, place)),
         _cases(jobs),
-        _LEFT_ALONE,
+        _left_alone(folder / "array.sbatch"),
         "\n".join(settings.setup),
         _step(settings, python),
         _again(folder) if settings.requeue else "",
@@ -101,8 +101,11 @@ def _cases(jobs: Mapping[int, Job]) -> str:
     return "\n".join([*lines, "esac"])
 
 
-_LEFT_ALONE = """\
-if grep -qs '^  "status": "finished"' "$run/manifest.json"; then
+def _left_alone(script: Path) -> str:
+    return f"""\
+# What was finished when this was written was asked to go on.
+record=$run/manifest.json
+if [ "$record" -nt {shlex.quote(str(script))} ] && grep -q '^  "status": "finished"' "$record"; then
   echo "finished before: $run"
   exit 0
 fi"""

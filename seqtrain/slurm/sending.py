@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from seqtrain.config.arguments import command_line
-from seqtrain.config.directories import is_finished, quoted
+from seqtrain.config.directories import AUTO, is_finished, quoted
 from seqtrain.config.team import Team
 from seqtrain.errors import UserError
 from seqtrain.runs.files import write_text
@@ -82,7 +82,8 @@ def send(settings: Settings, jobs: Mapping[int, Job], cfgs: Sequence[DictConfig]
         UserError: SLURM refuses them, or cannot be reached; or one of them is in the queue, asked for otherwise.
     """
     before = Sent.read(directory)
-    waiting = _waiting(jobs, before)
+    named = {number for number, cfg in zip(jobs, cfgs, strict=True) if cfg.resume not in (None, AUTO)}
+    waiting = _waiting(jobs, before, named)
     if not waiting:
         print("nothing is left to send")
         return
@@ -113,8 +114,11 @@ def send(settings: Settings, jobs: Mapping[int, Job], cfgs: Sequence[DictConfig]
     )
 
 
-def _waiting(jobs: Mapping[int, Job], before: Sent) -> dict[int, Job]:
-    """The jobs that nothing is done about yet, each in a directory of its own; says what there is of the others."""
+def _waiting(jobs: Mapping[int, Job], before: Sent, named: Set[int]) -> dict[int, Job]:
+    """The jobs that nothing is done about yet, each in a directory of its own; says what there is of the others.
+
+    Those whose run was `named`, as `resume=RUN`, are to be gone on with though they are finished.
+    """
     directories = [job.directory for job in jobs.values()]
     if shared := [directory for directory in directories if directories.count(directory) > 1]:
         raise UserError(
@@ -125,7 +129,7 @@ def _waiting(jobs: Mapping[int, Job], before: Sent) -> dict[int, Job]:
     waiting = {}
     for number, job in jobs.items():
         earlier = before.jobs.get(number)
-        if is_finished(job.directory):
+        if is_finished(job.directory) and number not in named:
             print(f"{number}: finished before")
         elif earlier is not None and earlier.id in known:
             _refuse_other(number, job, earlier)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def _best(run: Run, manifest: Mapping[str, Any], lines: list[dict[str, Any]]) ->
         metric, goal = criterion_of_best(OmegaConf.create(run.plain_config(dict(manifest))))
     except UserError:
         return ""
-    values = [line[metric] for line in lines if isinstance(line.get(metric), int | float)]
+    values = [value for line in lines if isinstance(value := line.get(metric), int | float) and isfinite(value)]
     return f"{metric} {number((max if goal == 'max' else min)(values))}" if values else ""
 
 

@@ -93,7 +93,8 @@ class HubShard:
         except UserError:
             raise
         except Exception as error:  # the library raises what its many formats and transports do
-            raise UserError(f"{self.name}, behind row {done}: it cannot be read: {_reason(error)}") from error
+            message = f"{self.name}, in one of the {ROWS_AT_ONCE} rows behind row {done}: {_reason(error)}"
+            raise UserError(f"{message}", "Mend the row, or fetch the file again.") from error
 
     def pair(self, raw: Raw, number: int) -> Pair:
         """Refuses what is no text."""

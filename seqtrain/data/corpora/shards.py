@@ -46,7 +46,7 @@ class Shard(Protocol):
 
         Args:
             row: the first row.
-            offsets: what stood beside the row before it.
+            offsets: what stood beside the row before it; nothing where the rows before it have to be counted.
 
         Raises:
             UserError: it is not there, or cannot be read any further.
@@ -78,17 +78,17 @@ class LineShard:
         self._parse = parse
 
     def read(self, row: int, offsets: Offsets) -> Iterator[tuple[Raw, Offsets]]:
-        """Lines as bytes; what is compressed is read from its beginning, everything else from its offset."""
+        """Lines as bytes; what is compressed, or comes without offsets, is read from its beginning."""
         done = row
         try:
             with ExitStack() as stack:
                 files = [stack.enter_context(_opened(path)) for path in self.paths]
                 ends = list(offsets) or [0] * len(files)
-                for path, file, end in zip(self.paths, files, ends, strict=True):
-                    if path.suffix == ".gz":
-                        next(islice(file, row, row), None)
+                for k, (path, file) in enumerate(zip(self.paths, files, strict=True)):
+                    if offsets and path.suffix != ".gz":
+                        file.seek(ends[k])
                     else:
-                        file.seek(end)
+                        ends[k] = sum(map(len, islice(file, row)))
                 for lines in zip_longest(*files):
                     if None in lines:
                         raise self._uneven(done, lines)
