@@ -1,5 +1,6 @@
 """The best and the last checkpoint of a run."""
 
+import contextlib
 import os
 import time
 import warnings
@@ -18,8 +19,8 @@ from seqtrain.callbacks.interruption import in_the_middle
 from seqtrain.config.types import Positive, PositiveFloat
 from seqtrain.errors import UserError
 from seqtrain.layers.finite import refuse_spoilt
-from seqtrain.runs.checkpoints import step_of
-from seqtrain.runs.record import BEST, LAST
+from seqtrain.runs.checkpoints import set_aside, step_of
+from seqtrain.runs.record import BEST, LAST, PREVIOUS
 
 
 def rewind(loggers: Iterable[Any], step: int) -> None:
@@ -92,20 +93,28 @@ class Checkpoints(ModelCheckpoint):
             warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
             super().setup(trainer, pl_module, stage)
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """On a resumed run, has the loggers drop what was logged after the checkpoint, if they can."""
-        self._saved_at = time.monotonic()
-        step, self._resumed_step = self._resumed_step, None
-        if step is not None:
-            rewind(trainer.loggers, step)
-
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Has schedules that go by a metric look at that of the checkpoint, if they had not yet."""
         super().on_train_start(trainer, pl_module)
+        self._saved_at = time.monotonic()
+        self._drop_what_came_later(trainer)
         self._trained = True
         due, self._plateau_due = self._plateau_due, False
         if due:
             self._look_at_metrics(trainer, epochs=trainer.current_epoch)
+
+    def _drop_what_came_later(self, trainer: pl.Trainer) -> None:
+        """On a resumed run: has loggers drop what was logged after the checkpoint, and sets later checkpoints aside."""
+        step, self._resumed_step = self._resumed_step, None
+        if step is None:
+            return
+        last = Path(str(self.dirpath), LAST)
+        if trainer.is_global_zero and str(trainer.ckpt_path) != str(last):  # behind which there is nothing
+            for path in filter(Path.is_file, (last, last.with_name(PREVIOUS), last.with_name(BEST))):
+                with contextlib.suppress(UserError):  # what cannot be read is not gone on from either
+                    if step_of(path) > step:
+                        set_aside(path, "superseded")
+        rewind(trainer.loggers, step)
 
     def _look_at_metrics(self, trainer: pl.Trainer, *, epochs: int) -> None:
         """What Lightning's loop does after an epoch: so many have ended."""
@@ -163,6 +172,7 @@ class Checkpoints(ModelCheckpoint):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Has a resumed run that had no step to take log its test under the step and epoch at which it ended."""
+        self._drop_what_came_later(trainer)
         if not self._trained and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
             epochs: Any = trainer.fit_loop.epoch_progress.current

@@ -1,10 +1,14 @@
 """What a training goes on from."""
 
+import logging
 from pathlib import Path
+from typing import Any
 
 from seqtrain.config.directories import AUTO, find_resumed
 from seqtrain.runs.checkpoints import newest_good
 from seqtrain.runs.record import Run
+
+log = logging.getLogger(__name__)
 
 
 def checkpoint_to_resume(resume: str | None, directory: Path) -> tuple[Path | None, dict[Path, str]]:
@@ -33,3 +37,16 @@ def parent_of(checkpoint: Path | None, directory: Path) -> dict[str, str] | None
     if checkpoint is None or run_of(checkpoint).directory == directory.resolve():
         return None
     return {"run": str(run_of(checkpoint).directory), "why": f"resumed from {checkpoint.name}"}
+
+
+def other_text(record: Run, data: Any) -> dict[str, str]:
+    """The digests that splits had, of those that are others now."""
+    before = (record.manifest.get("data") or {}).get("splits") or {}
+    now = data.description["splits"]
+    other = {split: digest for split, digest in before.items() if now.get(split, digest) != digest}
+    for split in other:
+        log.warning(
+            "The data of the split %s are not those that the run has had so far: results differ in them, too.",
+            split,
+        )
+    return {f"data.splits.{split}": digest for split, digest in other.items()}

@@ -17,10 +17,11 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from seqtrain.callbacks.checkpoints import rewind
 from seqtrain.callbacks.interruption import Ended, ended_by_signals
+from seqtrain.commands.going_on import GoingOn
 from seqtrain.commands.memory import naming_the_batch
 from seqtrain.commands.processes import check_devices, make_trainer
 from seqtrain.commands.ranks import hold_on, together
-from seqtrain.commands.resuming import checkpoint_to_resume, parent_of, run_of
+from seqtrain.commands.resuming import checkpoint_to_resume, other_text, parent_of, run_of
 from seqtrain.commands.summary import beginning, ending, shown
 from seqtrain.commands.testing import signatures, test_averaged, test_best
 from seqtrain.config.allow import build, build_all, to_plain
@@ -76,19 +77,25 @@ def run(
         look_at(data)
     origin = {"choices": choices, "parent": parent or parent_of(checkpoint, directory)}
     anew = Run.exists(directory) and checkpoint is None
+    before = Run(directory).manifest if Run.exists(directory) and checkpoint is not None else None
     record = begin(config, directory, data, resumed=checkpoint is not None, overrides=overrides, **origin)
     loggers: list[Any] = []
+    going_on = GoingOn()
     ended, on_interrupt = Ended(), signal.getsignal(signal.SIGINT)
     with ended_by_signals(ended):
         try:
             loggers = build_loggers(config, directory)
             if anew:  # the run had not saved a checkpoint yet
                 rewind(loggers, 0)
-            results = fit_and_test(config, record, data, loggers, checkpoint, damaged)
+            results = fit_and_test(config, record, data, loggers, going_on, checkpoint, damaged)
         except BaseException as error:
             ended.over = True
             stopped = isinstance(error, InterruptionError | KeyboardInterrupt | SystemExit)
             end(record, loggers, "interrupted" if stopped else "failed", error=error)
+            refused = isinstance(error, UserError) and error.code == 2 and not going_on.begun
+            if refused and before is not None and _is_first():
+                with contextlib.suppress(UserError):
+                    record.put_back(before)  # what cannot be done must not be asked for from here on
             signal.signal(signal.SIGINT, on_interrupt)  # since a second Ctrl-C it has been ignored
             if not isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
@@ -137,25 +144,12 @@ def begin(config: DictConfig, directory: Path, data: Any, *, resumed: bool, over
         "tokenizer_hash": getattr(data, "tokenizer_hash", None),
     }
     if Run.exists(directory):
-        known = {"seed": config.seed, "changed": _other_text(record, data)} if resumed else fields
+        known = {"seed": config.seed, "changed": other_text(record, data)} if resumed else fields
         record.resume(config, **known)
     else:
         record = Run.create(directory, config, overrides=overrides, **fields)
     data.save(record.tokenizer)
     return record
-
-
-def _other_text(record: Run, data: Any) -> dict[str, str]:
-    """The digests that splits had, of those that are others now."""
-    before = (record.manifest.get("data") or {}).get("splits") or {}
-    now = data.description["splits"]
-    other = {split: digest for split, digest in before.items() if now.get(split, digest) != digest}
-    for split in other:
-        log.warning(
-            "The data of the split %s are not those that the run has had so far: results differ in them, too.",
-            split,
-        )
-    return {f"data.splits.{split}": digest for split, digest in other.items()}
 
 
 def build_loggers(config: DictConfig, directory: Path) -> list[Any]:
@@ -187,6 +181,7 @@ def fit_and_test(
     record: Run,
     data: Any,
     loggers: list[Any],
+    going_on: GoingOn,
     checkpoint: Path | None,
     damaged: dict[Path, str],
 ) -> dict[str, float]:
@@ -202,7 +197,7 @@ def fit_and_test(
     callbacks = build_callbacks(config, record.directory, data.task)
     trainer = make_trainer(
         config.trainer,
-        callbacks=callbacks,
+        callbacks=[*callbacks, going_on],
         enable_checkpointing=any(isinstance(callback, pl.callbacks.Checkpoint) for callback in callbacks),
         logger=loggers,
         default_root_dir=str(record.directory),
@@ -216,12 +211,12 @@ def fit_and_test(
         for file, reason in damaged.items():
             log.warning("%s; going on from %s", reason, shown(checkpoint or record.directory))
             if file.parent == record.checkpoints:
-                set_aside(file)
+                set_aside(file, "damaged")
         for logger in loggers:
             logger.log_hyperparams({**to_plain(config), "run": record.described()})
     try:
         with together(trainer, record), naming_the_batch(model, data, config):
-            found = checkpoint if config.resume is None else agreed(trainer, checkpoint)
+            found = checkpoint if config.resume is None else agreed(trainer, model, checkpoint)
             return _results(trainer, model, data, record, found)
     finally:
         said = signatures(trainer)

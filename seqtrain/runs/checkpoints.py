@@ -1,6 +1,7 @@
 """Checkpoints that are whole or not there, hold plain data and are read as nothing else."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import pickle
@@ -101,6 +102,8 @@ def newest_good(paths: Sequence[Path]) -> tuple[Path, dict[Path, str]]:
         try:
             step_of(path)
         except UserError as error:
+            if error.code == 1:  # it may be whole
+                raise
             wrong[path] = str(error).partition("\n")[0]
         else:
             return path, wrong
@@ -110,13 +113,14 @@ def newest_good(paths: Sequence[Path]) -> tuple[Path, dict[Path, str]]:
     )
 
 
-def agreed(trainer: pl.Trainer, checkpoint: Path | None) -> Path | None:
+def agreed(trainer: pl.Trainer, model: pl.LightningModule, checkpoint: Path | None) -> Path | None:
     """The checkpoint that the first process has found, on all of them: files may look different to each."""
     launcher = trainer.strategy.launcher
     if trainer.world_size == 1:
         return checkpoint
 
     def ask() -> Path | None:
+        trainer.strategy.connect(model)  # which is told how it will be spread
         trainer.strategy.setup_environment()
         return trainer.strategy.broadcast(checkpoint)
 
@@ -128,10 +132,10 @@ def agreed(trainer: pl.Trainer, checkpoint: Path | None) -> Path | None:
     return found
 
 
-def set_aside(damaged: Path) -> None:
-    """Has a damaged checkpoint no longer be one, so that it does not take the place of the good one before it."""
+def set_aside(path: Path, why: str) -> None:
+    """Has a checkpoint no longer be one that a run goes on from; the reason stands behind its name."""
     with contextlib.suppress(OSError):
-        damaged.replace(damaged.with_name(f"{damaged.name}.damaged"))
+        path.replace(path.with_name(f"{path.name}.{why}"))
 
 
 def _read(path: Path, **options: Any) -> dict[str, Any]:
@@ -140,6 +144,12 @@ def _read(path: Path, **options: Any) -> dict[str, Any]:
         raise UserError(f"there is no checkpoint at {path}", hint)
     try:
         damage = _damage(path)
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # from a place that is in no whole file
+            raise UserError(f"{path} is cut short or damaged", hint) from error
+        raise UserError(f"{path} cannot be read: {error.strerror or error}", "Try again.", code=1) from error
+    except MemoryError:
+        raise
     except Exception as error:  # the reader of archives expects them to be whole, and raises whatever comes
         raise UserError(f"{path} is not a checkpoint, or is cut short or damaged: {error}", hint) from error
     if damage is not None:

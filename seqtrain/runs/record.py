@@ -174,6 +174,13 @@ class Run:
         begun = {"status": "running", "finished": None, "error": None, "overrides": self.overrides}
         self._write({**manifest, **begun, "config": plain, "resumed": [*before, part], **fields})
 
+    def put_back(self, manifest: dict[str, Any]) -> None:
+        """Makes the record what it was before `resume`, and with it what the next command goes on with."""
+        self._write(manifest)
+        if isinstance(manifest.get("config"), dict):
+            write_text(self.config_path, OmegaConf.to_yaml(OmegaConf.create(manifest["config"])))
+        write_text(self.overrides_path, OmegaConf.to_yaml(OmegaConf.create(list(manifest.get("overrides") or []))))
+
     def _environment(self, name: str) -> dict[str, Any]:
         """The environment; what the code differs in from its commit is written to a file of that name."""
         found, content = surroundings(name)

@@ -57,6 +57,6 @@ def test_the_newest_that_is_whole_is_taken(run: Path) -> None:
 def test_a_damaged_one_does_not_take_the_place_of_the_one_before(run: Path) -> None:
     last, previous = (run / "checkpoints" / name for name in NAMES[:2])
     damage(last)
-    set_aside(last)
+    set_aside(last, "damaged")
     AtomicCheckpointIO().save_checkpoint({"state_dict": {}, "global_step": 3}, last)
     assert [read_checkpoint(file)["global_step"] for file in (last, previous)] == [3, 1]

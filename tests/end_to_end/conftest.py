@@ -59,14 +59,16 @@ class Seqtrain:
         variables = {name: value for name, value in (self.environment | environment).items() if value is not None}
         return warm.Started([str(word) for word in words], self.folder, variables, given)
 
-    def ranks(self, *words: str | Path, number: int = 2, **environment: str) -> list[warm.Started]:
-        """The processes of one run, begun as `torchrun` begins them."""
+    def ranks(
+        self, *words: str | Path, number: int = 2, strategy: str | None = "ddp", **environment: str
+    ) -> list[warm.Started]:
+        """The processes of one run, begun as `torchrun` begins them; `strategy` is None where the words say which."""
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             port = found.getsockname()[1]
         common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(number)} | environment
         common |= {"LOCAL_WORLD_SIZE": str(number), "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "test"}
-        asked = [*words, f"trainer.devices={number}", "trainer.strategy=ddp"]
+        asked = [*words, f"trainer.devices={number}", *([f"trainer.strategy={strategy}"] if strategy else [])]
         return [self.begin(*asked, RANK=str(rank), LOCAL_RANK=str(rank), **common) for rank in range(number)]
 
     def cold(

@@ -12,7 +12,7 @@ import yaml
 
 from seqtrain.config.source import class_attribute
 from seqtrain.runs.checkpoints import read_checkpoint
-from tests.end_to_end.conftest import Seqtrain
+from tests.end_to_end.conftest import Seqtrain, manifest, message, metrics
 from tests.end_to_end.same import assert_same
 from tests.end_to_end.warm import Started
 from tests.processes import ROOT
@@ -111,3 +111,68 @@ def test_two_ranks_go_on_bit_for_bit(seqtrain: Seqtrain) -> None:
     assert [(one.stdout + one.stderr).count(said) for one in done] == [1, 0]
     assert last.with_name("last.ckpt.damaged").exists()
     assert_same(seqtrain.folder / "whole", killed)
+
+
+def test_what_is_asked_for_now_counts(seqtrain: Seqtrain, own: Path) -> None:
+    """Learning rate, the rest of the optimizer, and another schedule, from the first step on."""
+    (before,) = read_checkpoint(own / "checkpoints" / "last.ckpt")["optimizer_states"]
+    asked = ["optimizer.lr=0.003", "optimizer.weight_decay=0.5", "scheduler=halve", "scheduler.after=3"]
+    done = seqtrain("resume=run", "trainer.max_epochs=5", *asked)
+    assert done.returncode == 0, done.stderr
+    rates = {line["epoch"]: line["train/lr"] for line in metrics(own) if "train/lr" in line}
+    assert [rates[epoch] for epoch in (3, 4)] == pytest.approx([0.0015, 0.00075])
+    (after,) = read_checkpoint(own / "checkpoints" / "last.ckpt")["optimizer_states"]
+    assert after["param_groups"][0]["weight_decay"] == 0.5
+    assert after["state"][0]["step"] > before["state"][0]["step"] > 0
+
+
+def test_what_cannot_be_gone_on_with_leaves_the_run_as_it_was(seqtrain: Seqtrain, own: Path) -> None:
+    files = {file: file.read_bytes() for file in own.rglob("*") if file.suffix in (".ckpt", ".json", ".jsonl")}
+    for words, said in {
+        ("model.hidden=20",): "the checkpoint does not fit the model",
+        ("trainer.max_epochs=2",): "trainer.max_epochs=2: the run has had 3 epochs at its checkpoint",
+        ("optimizer=sgd", "trainer.max_epochs=4"): "of a training with another optimizer",
+    }.items():
+        assert said in message(seqtrain("resume=run", *words), 2)
+        assert {file: file.read_bytes() for file in files} == files
+    done = seqtrain("resume=run", "trainer.max_epochs=4")
+    assert done.returncode == 0, done.stderr
+    assert [part["changed"] for part in manifest(own)["resumed"]] == [{"trainer.max_epochs": 3}]
+
+
+def test_from_an_earlier_checkpoint_a_run_never_goes_back_to_what_came_after_it(seqtrain: Seqtrain, own: Path) -> None:
+    folder = own / "checkpoints"
+    last = read_checkpoint(folder / "last.ckpt")["global_step"]
+    # As if an earlier epoch had been the best one.
+    (folder / "previous.ckpt").replace(folder / "best.ckpt")
+    assert read_checkpoint(folder / "best.ckpt")["global_step"] < last
+    process = seqtrain.begin("resume=run/checkpoints/best.ckpt", "trainer.max_epochs=500")
+    deadline = time.monotonic() + 120
+    while not (folder / "last.ckpt.superseded").exists():
+        assert process.running, process.wait()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = seqtrain("resume=run", "trainer.max_epochs=3")
+    assert done.returncode == 0, done.stderr
+    assert [line["step"] for line in metrics(own) if "train/loss" in line] == list(range(last))
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_model_that_was_spread_is_gone_on_with(seqtrain: Seqtrain, devices: int) -> None:
+    """By two processes, as it was, or by one."""
+    sizes = ["model=transformer", "model.width=16", "model.heads=2", "model.feed_forward=16"]
+    tiny = [word for word in seqtrain.tiny if not word.startswith("model.")]
+    asked = [*tiny, *sizes, "~callbacks.bleu", "trainer.limit_train_batches=6", "hydra.run.dir=run"]
+    for process in seqtrain.ranks(*asked, "trainer=fsdp", "trainer.max_epochs=1", strategy=None):
+        done = process.wait()
+        assert done.returncode == 0, done.stderr
+    words = ["resume=run", "trainer.max_epochs=2"]
+    alone = ["trainer=default", "trainer.devices=1"]
+    again = [seqtrain.begin(*words, *alone)] if devices == 1 else seqtrain.ranks(*words, strategy=None)
+    for process in again:
+        done = process.wait()
+        assert done.returncode == 0, done.stderr
+    assert manifest(seqtrain.folder / "run")["status"] == "finished"
+    assert max(line["step"] for line in metrics(seqtrain.folder / "run") if "train/loss" in line) == 11
