@@ -88,10 +88,14 @@ def _train(argv: list[str]) -> int:
 
 
 def _run(cfg: "DictConfig", settings: Any) -> None:
-    from seqtrain.commands.train import run
+    from seqtrain.runs.lock import alone
 
+    directory = Path(settings.runtime.output_dir)
     choices = {group: option for group, option in settings.runtime.choices.items() if "hydra" not in group}
-    run(cfg, directory=Path(settings.runtime.output_dir), overrides=list(settings.overrides.task), choices=choices)
+    with alone(directory):
+        from seqtrain.commands.train import run
+
+        run(cfg, directory=directory, overrides=list(settings.overrides.task), choices=choices)
 
 
 if __name__ == "__main__":

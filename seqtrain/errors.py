@@ -21,7 +21,12 @@ class UserError(Exception):
         hint: what to do next.
         code: the exit code of the process: 2 for what was asked (configuration, arguments, input that is missing),
             1 for what went wrong while doing it; of a training that was stopped, see above.
+
+    Attributes:
+        here: whether this process, of several of a run, is the one to say so; None where that is not settled.
     """
+
+    here: bool | None = None
 
     def __init__(self, message: str, hint: str = "", *, code: int = 2) -> None:
         super().__init__(f"{message}\n  {hint}" if hint else message)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,7 +15,7 @@ import torch
 from lightning_fabric.utilities.distributed import _set_num_threads_if_needed
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
-from seqtrain.errors import InterruptionError, LostRankError
+from seqtrain.errors import InterruptionError, LostRankError, UserError
 from seqtrain.runs.markdown import printable
 from seqtrain.runs.record import Run
 
@@ -143,6 +144,8 @@ def _told(error: BaseException, trainer: pl.Trainer, launcher: Any, record: Run)
     )
     try:
         store.set(NOTE.format(rank=own), "" if lost else _first_line(error))
+        if own > 0 and isinstance(error, UserError) and not isinstance(error, InterruptionError):
+            _settle(error, store)
         notes = _notes(store, [rank for rank in range(size) if rank != own]) if lost else {}
     except Exception:  # the store is gone with the first rank
         notes = {}
@@ -160,6 +163,13 @@ def _told(error: BaseException, trainer: pl.Trainer, launcher: Any, record: Run)
     if rank == 0:
         here = _left_open(record)  # the store of the notes is gone with it; whether it could write its end is not
     return _lost(f"rank {rank} of {size} {how or SILENT}", record, here=here)
+
+
+def _settle(error: UserError, store: Any) -> None:
+    """Sees whether the first process stops for the same reason, which it tells as soon as it knows."""
+    error.here = True
+    store.wait([NOTE.format(rank=0)], timedelta(seconds=ANSWER))
+    error.here = store.get(NOTE.format(rank=0)).decode() != _first_line(error)
 
 
 def _left_open(record: Run) -> bool:

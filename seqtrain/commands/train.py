@@ -88,6 +88,7 @@ def run(
             if anew:  # the run had not saved a checkpoint yet
                 rewind(loggers, 0)
             results = fit_and_test(config, record, data, loggers, going_on, checkpoint, damaged)
+            ended.over = True  # within the block, or a signal after it would be nobody's
         except BaseException as error:
             ended.over = True
             stopped = isinstance(error, InterruptionError | KeyboardInterrupt | SystemExit)

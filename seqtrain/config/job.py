@@ -14,6 +14,7 @@ from seqtrain.config.team import Team, counted
 from seqtrain.config.together import check_together
 from seqtrain.data.preflight import preflight
 from seqtrain.errors import UserError
+from seqtrain.runs.lock import alone
 
 
 def check_job(job: Composed) -> None:
@@ -55,10 +56,13 @@ def refuse_unsettled(overrides: list[str], resume: str | None, key: str) -> None
 
 
 def refuse_taken(job: Composed, resumed: Path | None, *, one_of_many: bool = False) -> None:
-    """Refuses to write where a run is, unless it is the one that is gone on with."""
+    """Refuses to write where a run is, unless it is the one that is gone on with, and nobody trains it now."""
     goes_on = resumed is not None and resumed.resolve() == job.directory.resolve() and is_run(job.directory)
     if not goes_on:
         refuse_existing(job.directory, one_of_many=one_of_many)
+    elif not one_of_many:  # of many, one that others train now may be finished when its turn comes
+        with alone(job.directory):
+            pass
 
 
 def refuse_several(what: str) -> None:

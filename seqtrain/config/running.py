@@ -25,7 +25,7 @@ from seqtrain.config.directories import AUTO, RUN_DIRECTORY, is_finished
 from seqtrain.config.friendly import friendly
 from seqtrain.config.places import Sources, conf_directory
 from seqtrain.config.team import later_rank
-from seqtrain.errors import NO_SPACE, InterruptionError, LostRankError, UserError
+from seqtrain.errors import NO_SPACE, InterruptionError, UserError
 from seqtrain.runs.files import unwritable
 from seqtrain.runs.record import Run
 
@@ -72,7 +72,10 @@ def flags_of_job(argv: list[str]) -> list[str]:
 
 
 def hand_over(
-    argv: list[str], request: Request, run: Job, says: Callable[[UserError], bool] = lambda error: True
+    argv: list[str],
+    request: Request,
+    run: Job,
+    says: Callable[[UserError], bool] = lambda error: error.here is not False,
 ) -> int:
     """Runs Hydra's main function over `run`; a real error keeps its whole traceback.
 
@@ -118,9 +121,7 @@ def hand_over(
 
 
 def _prints(error: UserError, says: Callable[[UserError], bool]) -> bool:
-    if isinstance(error, InterruptionError):  # all have agreed on it
-        return not later_rank()
-    return error.here if isinstance(error, LostRankError) else says(error)
+    return not later_rank() if isinstance(error, InterruptionError) else says(error)  # all have agreed to stop
 
 
 def end_with_parent() -> None:

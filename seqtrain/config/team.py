@@ -20,8 +20,11 @@ ENDING = timedelta(minutes=1)
 """How long rank zero waits for the others to hear that there is nothing to run."""
 INTERACTIVE = ("bash", "interactive")
 """Names of SLURM jobs in which somebody types commands: these are not started by SLURM."""
-SAME = timedelta(seconds=2)
-"""How long ranks that fail wait to see whether rank zero fails in the same way, and rank zero for them to have seen."""
+SAME = timedelta(seconds=10)
+"""How long ranks that fail wait to see whether rank zero fails in the same way, and rank zero for them to have seen.
+
+It is the whole wait only where one rank fails alone and the others do not notice.
+"""
 PREFIX, HEARD, ENDED, SEEN = "seqtrain", "heard", "ended", "seen"
 
 
@@ -121,20 +124,21 @@ class Team:
     def says(self, store: Any, error: UserError) -> bool:
         """Whether this rank is the one to say how the run failed: rank zero is, and who fails in another way.
 
-        Rank zero waits a moment for the others to learn what it says.
+        What is not settled by then (`UserError.here`) is told by rank zero, which waits a moment for the others to
+        come by: with it the store goes.
         """
-        line = _first_line(error)
         try:
-            if self.rank == 0:
-                store.set(ENDED, line)
+            if error.here is None and self.rank == 0:
+                store.set(ENDED, _first_line(error))
                 self._wait(store, SEEN, SAME)
-                return True
-            store.wait([ENDED], SAME)
-            said = store.get(ENDED).decode()
-            store.set(f"{SEEN}{self.rank}", "")
+            elif error.here is None:
+                store.wait([ENDED], SAME)
+                error.here = store.get(ENDED).decode() != _first_line(error)
+            if self.rank > 0:
+                store.set(f"{SEEN}{self.rank}", "")
         except RuntimeError:  # rank zero goes on, or is gone
-            return True
-        return said != line
+            pass
+        return error.here is not False
 
     def _wait(self, store: Any, name: str, patience: timedelta) -> None:
         with suppress(RuntimeError):  # whoever has not come by then is not there

@@ -184,6 +184,7 @@ class WandB(WandbLogger):
             self._wandb_init["mode"] = "offline"
             try:
                 self.experiment.config.update(self._config, allow_val_change=True)
+                write_text(_id_path(self._record_path.parent), broken.id + "\n")  # gone with the folder
                 self._log_again(before)
             except Exception as second:
                 error, self._lost = second, True
@@ -278,9 +279,13 @@ def _run_id(directory: Path) -> str | None:
     """The id of the W&B run of a run's directory: the same one whenever the run goes on."""
     if not _is_first():
         return None
-    path = directory / "wandb" / "id"
+    path = _id_path(directory)
     if path.exists():
         return path.read_text("utf-8").strip()
     identity = secrets.token_hex(4)
     write_text(path, identity + "\n")
     return identity
+
+
+def _id_path(directory: Path) -> Path:
+    return directory / "wandb" / "id"

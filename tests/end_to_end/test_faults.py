@@ -8,6 +8,7 @@ import signal
 import time
 from pathlib import Path
 
+from seqtrain.errors import GO_ON_LATER
 from seqtrain.runs.checkpoints import read_checkpoint
 from seqtrain.runs.wandb_offline import find, read
 from tests.end_to_end.conftest import Seqtrain, manifest, message, metrics
@@ -67,6 +68,18 @@ def test_a_rank_that_fails_alone_says_why_on_all(seqtrain: Seqtrain) -> None:
     assert "rank 1 of 2 stopped: out of memory in step" in said
     assert "training: a batch of" in message(second.wait(60), 1)
     assert manifest(run)["status"] == "failed"
+
+
+def test_a_run_that_still_trains_is_not_trained_by_another_process(seqtrain: Seqtrain) -> None:
+    words = [*seqtrain.tiny, LONG, "resume=auto", "hydra.run.dir=run"]
+    process = seqtrain.begin(*words)
+    logged(seqtrain.folder / "run", process)
+    said = message(seqtrain(*words), 2)
+    assert f"another process trains in run: process {process.pid} on {os.uname().nodename}" in said
+    process.send_signal(signal.SIGTERM)
+    assert process.wait().returncode == GO_ON_LATER
+    assert len(manifest(seqtrain.folder / "run").get("resumed", [])) == 0
+    assert not (seqtrain.folder / "run" / ".lock").exists()
 
 
 def test_a_process_that_lightning_started_is_missed_and_none_is_left(seqtrain: Seqtrain) -> None:

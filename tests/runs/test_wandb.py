@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import wandb
+from omegaconf import OmegaConf
 
 from seqtrain.callbacks.bleu import BLEU
 from seqtrain.runs.record import Run
@@ -115,6 +116,18 @@ def test_a_resumed_run_has_the_same_id(tmp_path: Path) -> None:
     second = WandB(directory=str(tmp_path), mode="offline")
     assert first.version == second.version
     assert WandB(directory=str(tmp_path / "other"), mode="offline").version != first.version
+
+
+def test_a_run_whose_folder_was_removed_keeps_its_id(tmp_path: Path) -> None:
+    logger = WandB(directory=str(tmp_path), mode="offline")
+    identity = logger.experiment.id
+    shutil.rmtree(tmp_path / "wandb")
+    Run.create(tmp_path, OmegaConf.create({}))
+    logger.complete(Run(tmp_path))  # which finds that it is gone
+    logger.finish()
+    folders = (tmp_path / "wandb").glob("offline-run-*")
+    assert {folder.name.rpartition("-")[2] for folder in folders} == {identity}
+    assert WandB(directory=str(tmp_path), mode="offline").version == identity
 
 
 def test_a_crash_is_a_failed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
