@@ -25,18 +25,21 @@ PLACES = ("multirun", "runs")
 
 
 def main(argv: list[str]) -> int:
-    """Prints a table for each directory."""
+    """Prints a table for each directory; what could not be found out of a queue or a run is said behind them."""
     words: list[str] = []
     split(argv, {}, words=words)
     sent = [Sent.read(directory) for directory in _directories(words)]
-    unknown: UserError | None = None
+    known: dict[str, str] | None = None
+    problems: list[UserError] = []
     try:
         known = queue()
     except UserError as error:
-        known, unknown = None, error
-    print("\n\n".join(_shown(one, standings(one, known)) for one in sent))
-    if unknown is not None:
-        raise unknown
+        problems.append(error)
+    tables = [(one, standings(one, known)) for one in sent]
+    print("\n\n".join(_shown(one, jobs) for one, jobs in tables))
+    problems += [job.damage for _, jobs in tables for job in jobs if job.damage is not None]
+    if problems:
+        raise UserError("\n".join(map(str, problems)), code=problems[0].code)
     return 0
 
 

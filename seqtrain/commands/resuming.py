@@ -41,9 +41,14 @@ def parent_of(checkpoint: Path | None, directory: Path) -> dict[str, str] | None
 
 def other_text(record: Run, data: Any) -> dict[str, str]:
     """The digests that splits had, of those that are others now."""
-    before = (record.manifest.get("data") or {}).get("splits") or {}
-    now = data.description["splits"]
-    other = {split: digest for split, digest in before.items() if now.get(split, digest) != digest}
+    before, now = record.manifest.get("data") or {}, data.description
+    # The digest of a stream is of another kind than that of what is kept.
+    alike = ("stream" in before) == ("stream" in now)
+    other = {
+        split: digest
+        for split, digest in (before.get("splits") or {}).items()
+        if now["splits"].get(split, digest) != digest and (alike or split != "train")
+    }
     for split in other:
         log.warning(
             "The data of the split %s are not those that the run has had so far: results differ in them, too.",

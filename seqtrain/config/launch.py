@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
@@ -193,10 +194,12 @@ def _prepare_multirun(overrides: list[str], sources: Sources, resume: str | None
     _, overrides = take(overrides, "hydra.sweep.dir")
     overrides = [*overrides, f"hydra.sweep.dir={quoted(asked.directory)}"]
     added, cfgs = set(), []
+    places: dict[Path, int] = {}
     for number, line in enumerate(jobs(overrides, sources)):
         try:
             job = compose_job(line, sources, number=number)
             check_job(job)
+            _refuse_shared(job.directory, places.setdefault(job.directory, number), number)
             # A study says `resume: auto` itself.
             refuse_taken(job, job.directory if job.cfg.resume == AUTO else None, one_of_many=True)
             refuse_changed(job.directory, job.cfg)
@@ -208,3 +211,11 @@ def _prepare_multirun(overrides: list[str], sources: Sources, resume: str | None
     if settings is not None:
         common_size(settings, cfgs)
     return [f"++{o}" if o.split("=")[0] in added else o for o in overrides]
+
+
+def _refuse_shared(directory: Path, first: int, number: int) -> None:
+    if first != number:
+        raise UserError(
+            f"would write to {directory}, as job {first} does",
+            "Leave hydra.sweep.subdir out, or name in it what they differ in.",
+        )

@@ -128,8 +128,8 @@ class StreamLoader:
             )
         if inside and state["content"] != self.content:
             log.warning(
-                "The shards have changed since the checkpoint was written: behind row %d of the one it was in, "
-                "the rest is read as it is now.",
+                "The shards have changed since the checkpoint was written: behind row %d of the one it was in, the "
+                "rest is read as it is now.",
                 place.row,
             )
             place = replace(place, offsets=())  # bytes before the place may be others, or more

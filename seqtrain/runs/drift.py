@@ -34,6 +34,9 @@ ONLY_TELLING = (PINS, "wandb", "matplotlib", "rich", "tqdm", "sentry-sdk", "gitp
 ELSEWHERE = (*READ, *WRITTEN, *SENT, *ALONE, "cache", "num_workers", "log_every_n_steps", "accelerator")
 """Last parts of keys that change no number by themselves; the data's content and the device are compared as such."""
 
+CONTENT = "data.splits."
+"""What the digest of a split's content is kept by in the record of what a run was gone on with."""
+
 CHANGES = re.compile(r"changes(-\d+)?\.diff")
 
 Text = Callable[[str], str | None]
@@ -194,7 +197,7 @@ def _parts(then: Mapping[str, Any], text: Text, *, old: bool) -> Difference | No
     if any("changed" not in part for part in parts):
         why = "whether with the same configuration is unknown"
     before = {key: value for part in reversed(parts) for key, value in mapping(part, "changed").items()}
-    if changed := [f"{shown(key)} was {shown(value)}" for key, value in before.items() if counts(key)]:
+    if changed := [_changed(key, value) for key, value in before.items() if counts(key) or key.startswith(CONTENT)]:
         why = ", ".join(changed)
     for part in parts:
         facts = _facts({**part, "numerics": then.get("numerics")}, text, old=old)
@@ -205,6 +208,12 @@ def _parts(then: Mapping[str, Any], text: Text, *, old: bool) -> Difference | No
     if mapping(then, "numerics").get("device", "cpu") != "cpu":
         why = why or "on a GPU"
     return Difference("training", f"in {len(parts) + 1} parts, {why}", "in one") if why else None
+
+
+def _changed(key: str, had: Any) -> str:
+    if key.startswith(CONTENT):
+        return f"the split {shown(key.removeprefix(CONTENT))} had other data"
+    return f"{shown(key)} was {shown(had)}"
 
 
 def _items(made: Mapping[str, Any], key: str) -> list[Any]:

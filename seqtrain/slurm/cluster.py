@@ -34,7 +34,8 @@ def submit(script: Path) -> str:
         UserError: SLURM refuses it, or cannot be reached.
     """
     refuse_without_sbatch()
-    said = _run(["sbatch", "--parsable", str(script)], f"{script} is what was refused. Mend it by the settings.")
+    hint = f"Mend the settings, hydra.launcher.KEY, or wait; then give the same command again. Not sent: {script}"
+    said = _run(["sbatch", "--parsable", str(script)], hint)
     return said.strip().splitlines()[-1].partition(";")[0]
 
 

@@ -115,16 +115,10 @@ def send(settings: Settings, jobs: Mapping[int, Job], cfgs: Sequence[DictConfig]
 
 
 def _waiting(jobs: Mapping[int, Job], before: Sent, named: Set[int]) -> dict[int, Job]:
-    """The jobs that nothing is done about yet, each in a directory of its own; says what there is of the others.
+    """The jobs that nothing is done about yet; says what there is of the others.
 
     Those whose run was `named`, as `resume=RUN`, are to be gone on with though they are finished.
     """
-    directories = [job.directory for job in jobs.values()]
-    if shared := [directory for directory in directories if directories.count(directory) > 1]:
-        raise UserError(
-            f"several jobs would write to {shared[0]} at the same time",
-            "Name what they differ in: hydra.sweep.subdir, say.",
-        )
     known = queue() if before.jobs else {}
     waiting = {}
     for number, job in jobs.items():

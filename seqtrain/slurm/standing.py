@@ -20,6 +20,9 @@ LOST = "lost"
 
 NOT_BEGUN = "not begun"
 
+DAMAGED = "damaged"
+"""Of a run whose record cannot be read."""
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -29,12 +32,13 @@ class Standing:
         number: in its multirun.
         overrides: what was asked for.
         slurm: its state in SLURM's queue; empty once it has left it, `?` where SLURM cannot be asked.
-        run: the status of the run, `LOST` or `NOT_BEGUN`.
+        run: the status of the run, `LOST`, `NOT_BEGUN` or `DAMAGED`.
         epoch, step: the last that was logged.
         best: the best validation score so far.
         restarts: how often the run was gone on with.
         elapsed: since the run was begun, up to its end.
         log: what the job printed.
+        damage: why the record of the run cannot be read.
     """
 
     number: int
@@ -47,11 +51,12 @@ class Standing:
     restarts: int
     elapsed: str
     log: Path
+    damage: UserError | None = None
 
     @property
     def is_left(self) -> bool:
-        """Whether it is not finished, and nothing will be done about it."""
-        return not self.slurm and self.run != "finished"
+        """Whether it is not finished, can be gone on with, and nothing will be done about it."""
+        return not self.slurm and self.run not in ("finished", DAMAGED)
 
 
 def standings(sent: Sent, known: Mapping[str, str] | None) -> list[Standing]:
@@ -60,9 +65,6 @@ def standings(sent: Sent, known: Mapping[str, str] | None) -> list[Standing]:
     Args:
         sent: what was sent from it.
         known: the state of every job that SLURM has; None where it cannot be asked.
-
-    Raises:
-        UserError: the record of a run is damaged.
     """
     return [_standing(sent, number, job, known) for number, job in sorted(sent.jobs.items())]
 
@@ -73,7 +75,10 @@ def _standing(sent: Sent, number: int, job: SentJob, known: Mapping[str, str] | 
     run = Run(sent.directory / job.directory)
     if not Run.exists(run.directory):
         return Standing(number, job.overrides, state, "" if state else NOT_BEGUN, "", "", "", 0, "", log)
-    manifest = run.manifest
+    try:
+        manifest = run.manifest
+    except UserError as error:
+        return Standing(number, job.overrides, state, DAMAGED, "", "", "", 0, "", log, error)
     status = str(manifest.get("status"))
     lines = run.metrics()
     last = lines[-1] if lines else {}

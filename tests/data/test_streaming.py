@@ -22,7 +22,7 @@ from seqtrain.callbacks.checkpoints import Checkpoints
 from seqtrain.callbacks.interruption import Interruption
 from seqtrain.callbacks.randomness import Randomness
 from seqtrain.data.corpora.hub_stream import HubStream
-from seqtrain.data.corpora.shards import Shard, open_shards
+from seqtrain.data.corpora.shards import Shard, open_shards, shards_digest
 from seqtrain.data.pairs import Pairs
 from seqtrain.data.pools import Pools
 from seqtrain.data.streaming import StreamLoader
@@ -77,7 +77,7 @@ def write(folder: Path, kind: str, pairs: Sequence[tuple[str, str]] = PAIRS) -> 
 
 def loader(shards: Sequence[Shard], *, workers: int = 0, state: dict[str, Any] | None = None, **options: Any) -> Any:
     settings = {"size": 20, "max_length": 100, "seed": 3, **options}
-    kept = {name: settings.pop(name) for name in ("gather", "endless", "again") if name in settings}
+    kept = {name: settings.pop(name) for name in ("gather", "endless", "again", "content") if name in settings}
     pools = Pools(shards=shards, tokenizers=(Characters(), Characters()), **settings)
     made = StreamLoader(pools=pools, batch_tokens=60, workers=workers, **kept)
     if state is not None:
@@ -117,6 +117,30 @@ def test_formats_give_the_same_batches_whole_or_resumed(kind: str, shards: list[
     for _, _ in zip(range(len(whole) // 2), half, strict=False):
         pass
     assert texts(loader(found, state=half.state_dict())) == whole[len(whole) // 2 :]
+
+
+@pytest.mark.parametrize("kind", ["texts", "tsv"])
+def test_a_line_that_got_longer_before_the_place_moves_nothing(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = write(tmp_path, kind)
+
+    def opened(**options: Any) -> Any:
+        shards = open_shards(names, source="source", target="target")
+        content = shards_digest(shards, [])
+        return loader(shards, size=9, content=content, **options)
+
+    whole = texts(opened())
+    half = opened()
+    states = [half.state_dict() for _ in half]
+    state = next(state for state in states[len(states) // 2 :] if state["place"]["row"] > 10)
+    done = states.index(state) + 1
+    changed = Path(half.pools.order(0)[state["place"]["shard"]].paths[-1].name)
+    lines = (tmp_path / changed).read_text().splitlines()
+    lines[2] += "longer than it was"
+    (tmp_path / changed).write_text("".join(f"{line}\n" for line in lines))
+    assert texts(opened(state=state)) == whole[done:]
+    assert "The shards have changed since the checkpoint was written" in caplog.text
 
 
 def test_a_column_of_translations_is_looked_into(tmp_path: Path) -> None:

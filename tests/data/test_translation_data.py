@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 
 from seqtrain.data import store
 from seqtrain.data.caption_pairs import Captions
+from seqtrain.data.corpora.pairs import PairFiles
 from seqtrain.data.multi30k import Multi30k
 from seqtrain.data.pairs import Pairs
 from seqtrain.data.translation import TranslationData
@@ -86,6 +87,27 @@ def test_batches_hold_every_pair_once_and_decode_to_the_text(
     assert data.sizes == {"train": 120, "val": 20, "test": 17}
     sizes = len(data.source_tokenizer), len(data.target_tokenizer)
     assert data.task == Translation(source_vocabulary=sizes[0], target_vocabulary=sizes[1], shared=joint)
+
+
+def test_text_that_changes_while_it_is_read_is_refused_and_not_kept(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, read = Path(options["train"][0]), PairFiles.read
+    before = file.read_text(encoding="utf-8")
+
+    def written_to(corpus: PairFiles, split: str) -> Iterator[tuple[str, str]]:
+        for number, pair in enumerate(read(corpus, split)):
+            if split == "train" and number == 60:
+                file.write_text(before.replace("Hund", "Esel"), encoding="utf-8")
+            yield pair
+
+    monkeypatch.setattr(PairFiles, "read", written_to)
+    with pytest.raises(UserError, match="the text of the split train was changed while it was read") as error:
+        ready(options)
+    assert error.value.code == 1
+    monkeypatch.undo()
+    file.write_text(before, encoding="utf-8")
+    assert list(ready(options).sources("train")) == before.splitlines()
 
 
 def test_texts_are_those_that_were_tokenised_whatever_becomes_of_the_files(

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from seqtrain.config.source import class_attribute
+from seqtrain.data.captions import drawn
 from seqtrain.runs.checkpoints import read_checkpoint
 from tests.end_to_end.conftest import Seqtrain, manifest, message, metrics
 from tests.end_to_end.same import assert_same
@@ -176,3 +177,26 @@ def test_a_model_that_was_spread_is_gone_on_with(seqtrain: Seqtrain, devices: in
         assert done.returncode == 0, done.stderr
     assert manifest(seqtrain.folder / "run")["status"] == "finished"
     assert max(line["step"] for line in metrics(seqtrain.folder / "run") if "train/loss" in line) == 11
+
+
+def test_text_that_has_changed_since_is_told_of_and_kept(seqtrain: Seqtrain) -> None:
+    pairs = [f"{said['de']}\t{said['en']}\n" for said in drawn(split="train", size=120, seed=1)]
+    for name, some in {"train": pairs[:100], "val": pairs[100:]}.items():
+        (seqtrain.folder / f"{name}.tsv").write_text("".join(some))
+    asked = [*words("gru", "translation", 0), "data=pairs", "data.train=train.tsv", "data.val=val.tsv"]
+    asked = [word for word in asked if not word.startswith(("data=captions", "data.size=", "data.val_", "data.test_"))]
+    first = seqtrain(*asked, "trainer.max_epochs=1", f"data.cache={seqtrain.cache}", "hydra.run.dir=run")
+    assert first.returncode == 0, first.stderr
+    had = manifest(seqtrain.folder / "run")["data"]["splits"]
+    (seqtrain.folder / "train.tsv").write_text("".join([*pairs[:50], *pairs[:50]]))
+    resumed = seqtrain("resume=run", "trainer.max_epochs=2")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "The data of the split train are not those that the run has had so far" in resumed.stdout
+    assert "of the split val" not in resumed.stdout
+    record = manifest(seqtrain.folder / "run")
+    assert record["resumed"][-1]["changed"]["data.splits.train"] == had["train"] != record["data"]["splits"]["train"]
+    shown = seqtrain("reproduce", "run", "--check")
+    assert (
+        "| training | in 2 parts, trainer.max_epochs was 1, the split train had other data | in one | yes |"
+        in shown.stdout
+    )

@@ -1,6 +1,7 @@
 """Trainings that are sent to SLURM: to programs that take its place, and, where there is one, to a real one."""
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -56,12 +57,34 @@ def test_jobs_are_sent_as_one_array_and_again_until_they_are_finished(seqtrain: 
     assert "job 1 is in the queue as 41_1, asked for as seed=2, now seed=3" in message(other, 2)
 
     cluster.file("queue", "")
+    with (place / "0" / "metrics.jsonl").open("a") as log:
+        log.write('{"step": 9, "val/mse": NaN}\n')
     shown = run("jobs", "all").stdout
-    assert "| 0 | seed=1 |  | finished |" in shown
+    assert re.search(r"\| 0 \| seed=1 \|  \| finished \|.*\| val/mse \d", shown), shown
     assert "| 1 | seed=2 |  | lost |" in shown
     assert "resume=auto hydra.sweep.dir=all" in shown
     assert "sent: array 42, 1 job;" in run(*SWEEP, "resume=auto").stdout
     assert "#SBATCH --array=1\n" in script.read_text()
+
+    (place / "1" / "manifest.json").write_text("{")
+    damaged = run("jobs", "all")
+    assert "all/1/manifest.json: Expecting property name" in message(damaged, 2)
+    assert "| 0 | seed=1 |  | finished |" in damaged.stdout
+    assert "| 1 | seed=2 |  | damaged |" in damaged.stdout
+    assert "to send again" not in damaged.stdout
+
+
+def test_a_finished_run_is_sent_to_be_made_longer(seqtrain: Seqtrain, cluster: Cluster) -> None:
+    assert seqtrain(*TINY, "launcher=local", "hydra.run.dir=one").returncode == 0
+    sent = seqtrain.begin("launcher=slurm", "resume=one", "trainer.max_epochs=2", PATH=cluster.path).wait()
+    assert "sent: array 41, 1 job;" in sent.stdout, sent.stderr
+    script = seqtrain.folder / "one" / "slurm" / "array.sbatch"
+    trained = cluster.task(script, 0, **seqtrain.environment | {"PATH": cluster.path})
+    assert trained.returncode == 0, trained.stderr
+    record = manifest(seqtrain.folder / "one")
+    assert (record["status"], record["config"]["trainer"]["max_epochs"]) == ("finished", 2)
+    assert record["resumed"][0]["changed"] == {"trainer.max_epochs": 1}
+    assert "finished before" in cluster.task(script, 0).stdout
 
 
 def test_slurm_refuses_or_is_not_there(seqtrain: Seqtrain, cluster: Cluster) -> None:

@@ -69,6 +69,6 @@ class Cluster:
             env={**os.environ, **ours, **environment},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
             check=False,
         )

@@ -39,6 +39,7 @@ def refusal(*overrides: str, multirun: bool = True) -> str:
         (["trainer.devices=auto"], "SLURM has to know how many processes to start"),
         (["trainer.devices=1,2"], "these are of several (nodes x devices): 1 x 1, 1 x 2"),
         (["optimizer.lr=1e-3,no"], "job 1 (launcher=slurm data=adding optimizer.lr=no)"),
+        (["seed=1,2", "hydra.sweep.dir=all", "hydra.sweep.subdir=x"], "seed=2): would write to all/x, as job 0 does"),
         (["sweep=optuna", "model.hidden=choice(3,4)"], "launcher=slurm waits for none"),
     ],
 )
