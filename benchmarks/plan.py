@@ -11,7 +11,12 @@ share of a step behind which communication can hide (the backward pass; 0 where 
 import sys
 from dataclasses import MISSING, dataclass, fields
 from statistics import NormalDist
+from typing import get_type_hints
 
+from seqtrain.config.names import did_you_mean
+from seqtrain.config.types import NonNegativeFloat, PositiveFloat, Share
+from seqtrain.config.values import accepts, describe
+from seqtrain.errors import UserError
 from seqtrain.runs.markdown import grid
 
 
@@ -30,14 +35,14 @@ class Plan:
         overlap: share of a step behind which communication can hide.
     """
 
-    parameters: float
-    tokens_per_second: float
-    batch_tokens: float
-    bandwidth: float
-    latency: float
-    bytes: float = 4
-    spread: float = 0.1
-    overlap: float = 0.6
+    parameters: PositiveFloat
+    tokens_per_second: PositiveFloat
+    batch_tokens: PositiveFloat
+    bandwidth: PositiveFloat
+    latency: NonNegativeFloat
+    bytes: PositiveFloat = 4
+    spread: NonNegativeFloat = 0.1
+    overlap: Share = 0.6
 
     def compute(self, processes: int) -> float:
         """Seconds of a step's own work on the slowest of the processes.
@@ -73,16 +78,52 @@ class Plan:
 
 
 def main(words: list[str]) -> None:
-    """Prints the table."""
-    given = dict(word.split("=", 1) for word in words)
-    processes = [int(n) for n in given.pop("processes", "1,2,4,8,16,32,64").split(",")]
-    known = {field.name: field.default is MISSING for field in fields(Plan)}
-    wrong = [name for name in {**given, **known} if name not in known or (known[name] and name not in given)]
-    if wrong:
-        raise SystemExit(f"{wrong[0]}: {'a value is needed' if wrong[0] in known else 'no such key'}\n{__doc__}")
-    plan = Plan(**{name: float(value) for name, value in given.items()})
+    """Prints the table, or how it is asked for."""
+    if {"-h", "--help"} & set(words):
+        print(__doc__)
+        return
+    try:
+        plan, processes = read(words)
+    except UserError as error:
+        print(f"{error}\n  How it is asked for: python -m benchmarks.plan --help", file=sys.stderr)
+        raise SystemExit(error.code) from None
     header = ["processes", "work", "communication", "tokens/s", "speed-up", "efficiency", "bound by"]
     print(grid(header, plan.rows(processes)))
+
+
+def read(words: list[str]) -> tuple[Plan, list[int]]:
+    """The plan, and the numbers of processes, that words as `key=value` ask for.
+
+    Raises:
+        UserError: a word, key or value is not right, or a key is missing.
+    """
+    for word in words:
+        if "=" not in word:
+            raise UserError(f"{word}: is not written key=value")
+    given = dict(word.split("=", 1) for word in words)
+    processes = given.pop("processes", "1,2,4,8,16,32,64").split(",")
+    if not all(n.isdecimal() and int(n) for n in processes):
+        raise UserError(f"processes={','.join(processes)}: must be whole numbers of at least 1, as 1,2,4")
+    hints = get_type_hints(Plan, include_extras=True)
+    for name in given:
+        if name not in hints:
+            raise UserError(f"{name}: no such key{did_you_mean(name, hints)} Keys: {', '.join(hints)}, processes")
+    for field in fields(Plan):
+        if field.default is MISSING and field.name not in given:
+            hint = describe(hints[field.name])
+            raise UserError(f"{field.name}: a value is needed, {hint}: {field.name}=VALUE")
+    plan = Plan(**{name: _number(name, text, hints[name]) for name, text in given.items()})
+    return plan, [int(n) for n in processes]
+
+
+def _number(name: str, text: str, hint: object) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not accepts(number, hint):
+        raise UserError(f"{name}={text}: must be {describe(hint)}")
+    return number
 
 
 if __name__ == "__main__":

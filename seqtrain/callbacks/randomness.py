@@ -1,12 +1,14 @@
 """The state of every random stream in the checkpoint, so that a resumed run draws what it would have drawn."""
 
+import logging
 import random
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import rank_zero_warn
+
+log = logging.getLogger(__name__)
 
 
 class Randomness(pl.Callback):
@@ -54,10 +56,13 @@ class Randomness(pl.Callback):
         if saved is None:
             return
         if len(saved["states"]) != trainer.world_size:
-            rank_zero_warn(
-                f"The checkpoint was made by {len(saved['states'])} processes and is resumed by {trainer.world_size}: "
-                "their random states do not carry over, so the run goes on with other random numbers."
-            )
+            if trainer.is_global_zero:
+                log.warning(
+                    "The checkpoint was made by %d processes and is resumed by %d: their random states do not carry"
+                    " over, so the run goes on with other random numbers.",
+                    len(saved["states"]),
+                    trainer.world_size,
+                )
             return
         self._loaded = saved["states"][trainer.global_rank]
         self._inside_epoch = saved["inside_epoch"]

@@ -49,15 +49,17 @@ def make_trainer(config: DictConfig, *, plugins: list[Any] | None = None, **give
 
 
 def check_devices(config: DictConfig) -> None:
-    """Refuses GPUs where there are none, or too few, and a precision that Lightning would silently take another one
-    for: the record would not be true.
+    """Refuses GPUs where there are none, or too few, processors chosen as GPUs are, and a precision that Lightning
+    would silently take another one for: the record would not be true.
 
     Raises:
         UserError: says what to set.
     """
     accelerator, precision = config.get("accelerator", "auto"), config.get("precision")
     gpus = torch.cuda.is_available() or torch.backends.mps.is_available()
-    asked = counted(to_plain(config.get("devices", "auto"))) or 1
+    devices = to_plain(config.get("devices", "auto"))
+    asked = counted(devices) or 1
+    processors = accelerator == "cpu" or (accelerator == "auto" and not gpus)
     if accelerator in ("gpu", "cuda", "mps") and not gpus:
         raise UserError(f"trainer.accelerator={accelerator}: there is no GPU here", "Set trainer.accelerator=cpu.")
     if accelerator in ("gpu", "cuda") and torch.cuda.is_available() and asked > torch.cuda.device_count():
@@ -65,7 +67,12 @@ def check_devices(config: DictConfig) -> None:
             f"trainer.devices={config.devices}: there are {torch.cuda.device_count()} GPUs here",
             f"Set trainer.devices={torch.cuda.device_count()}.",
         )
-    if precision in ("16-mixed", "16", 16) and (accelerator == "cpu" or (accelerator == "auto" and not gpus)):
+    if processors and devices != "auto" and str(devices) != str(asked):
+        raise UserError(
+            f"trainer.devices={devices}: chooses GPUs, but this training is on processors",
+            f"Set trainer.devices={asked}, the number of processes.",
+        )
+    if processors and precision in ("16-mixed", "16", 16):
         raise UserError(
             f"trainer.precision={precision}: processors have no float16, and there is no GPU here",
             "Set trainer.precision=bf16-mixed, or 32-true.",

@@ -17,6 +17,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from seqtrain.callbacks.checkpoints import rewind
 from seqtrain.callbacks.interruption import Ended, ended_by_signals
+from seqtrain.commands.epochs import check_epochs
 from seqtrain.commands.going_on import GoingOn
 from seqtrain.commands.memory import naming_the_batch
 from seqtrain.commands.processes import check_devices, make_trainer
@@ -73,6 +74,7 @@ def run(
         data.load(run_of(checkpoint).tokenizer)
     data.prepare_data()
     data.setup("fit")
+    check_epochs(config.trainer, data)
     if look_at is not None:
         look_at(data)
     origin = {"choices": choices, "parent": parent or parent_of(checkpoint, directory)}
@@ -122,6 +124,8 @@ def quieten_lightning() -> None:
     ):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+    # Steps are counted on from epoch to epoch: none goes unlogged because epochs are short.
+    warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
     # What has started the processes was looked at before, and compared with what was asked for.
     warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
     # On a full disk, every line for a log file, of ours and of W&B's, would be a traceback on the terminal.

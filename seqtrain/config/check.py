@@ -9,6 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from seqtrain.config.allow import GROUPS, INSTEAD, TARGET, TOP_LEVEL, Group, is_node, permit
 from seqtrain.config.names import did_you_mean
+from seqtrain.config.places import options
 from seqtrain.config.schema import Constructor, constructor
 from seqtrain.config.study import KEY as STUDY
 from seqtrain.config.study import problems as study_problems
@@ -26,6 +27,9 @@ SETTINGS: Mapping[str, Any] = {
 
 CHOSEN = ("optimizer", "scheduler")
 """Groups of which recipes set keys that not every option has."""
+
+SEVERAL = "..."
+"""Stands for a list of options: Hydra does not say which."""
 
 
 def check(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> None:
@@ -90,12 +94,23 @@ def _group_problems(key: str, value: Any, group: Group, label: str) -> Iterator[
             if is_node(node):
                 yield from _node_problems(f"{key}.{name}", node, key, f"{key}.{name}")
             elif node is not None:
-                yield _not_one_of_many(key, name, node, [n for n, other in value.items() if is_node(other)])
+                entries = [n for n, other in value.items() if is_node(other)]
+                yield _not_one_of_many(key, name, node, entries, label.partition("=")[2] or SEVERAL)
 
 
-def _not_one_of_many(key: str, name: str, node: Any, names: list[str]) -> str:
+def _not_one_of_many(key: str, name: str, node: Any, names: list[str], chosen: str) -> str:
     there = ", ".join(names) or "none"
-    return f"{key}.{name}={_shown(node)}: no such entry{did_you_mean(name, names, f'{key}.')} Entries of {key}: {there}"
+    way = way_to_add(key, name, chosen)
+    hint = f"; it is added by {way}." if way else did_you_mean(name, names, f"{key}.")
+    return f"{key}.{name}={_shown(node)}: no such entry{hint} Entries of {key}: {there}"
+
+
+def way_to_add(group: str, option: str, chosen: str = "default") -> str:
+    """The override that adds an option to the one that is chosen of a group of many; empty where there is none."""
+    known = options(group)
+    if group not in GROUPS or not GROUPS[group].many or option not in known or chosen not in (*known, SEVERAL):
+        return ""
+    return f"{group}={option}" if chosen == "none" else f"'{group}=[{chosen},{option}]'"
 
 
 def _node_problems(key: str, node: Mapping[str, Any], group: str, label: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import OmegaConfBaseException
 
 from seqtrain.config.allow import TOP_LEVEL
-from seqtrain.config.check import SETTINGS
+from seqtrain.config.check import SETTINGS, way_to_add
 from seqtrain.config.names import did_you_mean, nearest
 from seqtrain.config.places import Sources, groups, options
 from seqtrain.config.schema import constructor
@@ -85,6 +85,9 @@ def _explained(error: HydraException) -> str:
     key = re.match(r"Could not override '([^']+)'", text)
     if key:
         return _no_such_key(key[1])
+    twice = re.match(r"Multiple values for (\w+)\..*'override \S+ (\S+)'|(\w+) appears more than once", text)
+    if twice:
+        return _chosen_twice(twice[1] or twice[3], twice[2])
     if text.startswith("Ambiguous value") and (found := re.search(r"argument '([^']+)'", text)):
         name, _, value = found[1].partition("=")
         return f"{found[1]}: several values; for one run each add -m, for a list write {name}=[{value}]"
@@ -105,13 +108,28 @@ def _no_such_key(key: str) -> str:
         option, target = found
         names = list(known.parameters) if (known := constructor(target)) else []
         node, _, name = key.rpartition(".")
+        if name in names:
+            return f"{key}: is there only with {option}; add {option}"
         return f"{key}: no such key{did_you_mean(name, names, f'{node}.')} Keys with {option}: {', '.join(names)}"
+    group, placed, place = key.partition("@")
+    if placed and group in groups():
+        name = place.rpartition(".")[2]
+        way = way_to_add(group, name) or f"{group}={name if name in options(group) else 'NAME'}"
+        return f"{key}: an option has no place of its own; it is chosen by {way}"
     if "." in key and top in (*TOP_LEVEL, *SETTINGS, "hydra"):
         return f"{key}: no such key in {top}"
     names = sorted({*groups(), *TOP_LEVEL, *SETTINGS})
     near = nearest(top, names)
     suggestion = f"; did you mean {key.replace(top, near, 1)}?" if near else "."
     return f"{key}: no such key{suggestion} Keys and groups: {', '.join(names)}"
+
+
+def _chosen_twice(group: str, option: str | None) -> str:
+    added = way_to_add(group, option) if option else ""
+    return (
+        f"+{group}={option or '...'}: something is chosen of {group} already; to have this in its place"
+        f" {group}={option or 'NAME'}" + (f", to have it as well {added}" if added else "")
+    )
 
 
 def _first_line(error: BaseException | Any) -> str:

@@ -16,6 +16,9 @@ from seqtrain.config.types import (
 AtLeastMinusOne = Annotated[int, Range(low=-1)]
 """A number of steps or epochs, where -1 stands for no end."""
 
+Part = Annotated[float, Range(above=0.0, high=1.0)]
+"""A share of an epoch's batches that is more than none of them."""
+
 Duration = (
     Annotated[str, Pattern(r"\s*\d+:\d\d:\d\d:\d\d\s*", "a time as DD:HH:MM:SS")]
     | dict[Literal["weeks", "days", "hours", "minutes", "seconds"], float]
@@ -67,7 +70,7 @@ OPTIMIZERS: dict[str, Any] = {
 }
 
 TRAINER: dict[str, Any] = {
-    "accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
+    "accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps"],
     "strategy": Strategy,
     "devices": Literal["auto", -1]
     | Positive
@@ -84,12 +87,12 @@ TRAINER: dict[str, Any] = {
     "max_steps": AtLeastMinusOne,
     "max_time": Duration | None,
     "min_steps": NonNegative | None,
-    "limit_train_batches": NonNegative | Share | None,
+    "limit_train_batches": Positive | Part | None,
     "limit_val_batches": NonNegative | Share | None,
     "limit_test_batches": NonNegative | Share | None,
     "limit_predict_batches": NonNegative | Share | None,
     "overfit_batches": NonNegative | Share,
-    "val_check_interval": Positive | Share | Duration | None,
+    "val_check_interval": Positive | Part | Duration | None,
     "check_val_every_n_epoch": Positive | None,
     "num_sanity_val_steps": AtLeastMinusOne | None,
     "log_every_n_steps": NonNegative | None,

@@ -1,6 +1,7 @@
 """What single values do not show: keys that exclude or need each other, found before PyTorch is imported."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from omegaconf import DictConfig
 from seqtrain.config.allow import TARGET, is_node, to_plain
 from seqtrain.config.pair import models_with
 from seqtrain.config.source import class_attribute
+from seqtrain.config.team import counted
 from seqtrain.decoding.settings import Decoding
 from seqtrain.errors import UserError
 
@@ -22,6 +24,7 @@ PAIRS = "seqtrain.data.pairs.Pairs"
 FIXED = ("limit_train_batches", "overfit_batches", "fast_dev_run")
 """Keys of the trainer of which each, as a whole number, says how many steps an epoch has."""
 COSINE = "seqtrain.optim.Cosine"
+UNKNOWN = "how many steps an epoch of a stream has is not known"
 
 
 def check_together(cfg: DictConfig) -> None:
@@ -43,9 +46,11 @@ def check_together(cfg: DictConfig) -> None:
         *_optimizer(plain["optimizer"]),
         *_languages(plain["data"]),
         *_precision(plain["trainer"]),
+        *_strategy(plain["trainer"]),
         *_compiling(plain["model"], plain["trainer"]),
         *_sharding(plain["trainer"], plain["model"], callbacks),
-        *_streamed(plain["data"], plain["trainer"], plain["scheduler"] or {}),
+        *_streamed(plain["data"], plain["trainer"]),
+        *_ending(plain["data"], plain["trainer"], plain["scheduler"] or {}),
     ]
     if problems:
         raise UserError("\n".join(problems))
@@ -125,6 +130,22 @@ def _precision(trainer: Mapping[str, Any]) -> Iterator[str]:
         yield f"trainer.precision={trainer['precision']}: processors have no float16; set trainer.precision=bf16-mixed"
 
 
+def _strategy(trainer: Mapping[str, Any]) -> Iterator[str]:
+    name, devices, nodes = trainer.get("strategy"), trainer.get("devices", "auto"), trainer.get("num_nodes", 1)
+    if not isinstance(name, str):
+        return
+    launched = re.sub("_(spawn|fork|notebook)", "", name)
+    if launched != name:
+        yield f"trainer.strategy={name}: its processes end with what they have trained; use trainer.strategy={launched}"
+    if name.startswith("fsdp"):
+        yield f"trainer.strategy={name}: is FSDP's first version, which no model here is made for; use trainer=fsdp"
+    if name.endswith("tpu") or "xla" in name:
+        yield f"trainer.strategy={name}: is for TPUs, which nothing here is made for; use trainer.strategy=auto"
+    if name == "single_device" and (counted(devices) or 1) * nodes > 1:
+        several = f"trainer.devices={devices}" if nodes == 1 else f"trainer.num_nodes={nodes}"
+        yield f"trainer.strategy=single_device: is one process, but {several} asks for more; use trainer.strategy=ddp"
+
+
 def _compiling(model: Mapping[str, Any], trainer: Mapping[str, Any]) -> Iterator[str]:
     if not model.get("compile"):
         return
@@ -136,17 +157,19 @@ def _compiling(model: Mapping[str, Any], trainer: Mapping[str, Any]) -> Iterator
             "model.compile=true: needs a C++ compiler, and there is none; install g++, or name one by the environment's"
             " CXX"
         )
-    if is_node(trainer.get("strategy")):
+    if _is_sharded(trainer):
         yield "model.compile=true: not with trainer=fsdp; use trainer=ddp"
+
+
+def _is_sharded(trainer: Mapping[str, Any]) -> bool:
+    strategy = trainer.get("strategy")
+    return isinstance(strategy, Mapping) and strategy.get(TARGET) == SHARDED
 
 
 def _sharding(
     trainer: Mapping[str, Any], model: Mapping[str, Any], callbacks: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[str]:
-    strategy = trainer.get("strategy")
-    if isinstance(strategy, str) and strategy.startswith("fsdp"):
-        yield f"trainer.strategy={strategy}: is FSDP's first version, which no model here is made for; use trainer=fsdp"
-    if not isinstance(strategy, Mapping) or strategy.get(TARGET) != SHARDED:
+    if not _is_sharded(trainer):
         return
     if not class_attribute(model[TARGET], "blocks"):
         able = ", ".join(name for name, _ in models_with("blocks"))
@@ -161,7 +184,7 @@ def _sharding(
             yield f"callbacks.{name}: averages a whole model, which trainer=fsdp has not; use callbacks.averaging"
 
 
-def _streamed(node: Mapping[str, Any], trainer: Mapping[str, Any], scheduler: Mapping[str, Any]) -> Iterator[str]:
+def _streamed(node: Mapping[str, Any], trainer: Mapping[str, Any]) -> Iterator[str]:
     hub = node.get("hub")
     if not node.get("streaming"):
         if node[TARGET] == PAIRS and hub is not None:
@@ -170,15 +193,32 @@ def _streamed(node: Mapping[str, Any], trainer: Mapping[str, Any], scheduler: Ma
     for split in ("train", "val", "test"):
         if hub is not None and node.get(split) is not None:
             yield f"data.{split}={node[split]}: all splits are those of data.hub={hub}; leave one of them out"
-    if any(trainer.get(key) and isinstance(trainer[key], int) for key in FIXED):
+    if _has_known_steps(node, trainer):
         return
-    unknown = "how many steps an epoch of a stream has is not known"
-    if scheduler.get(TARGET) == COSINE and trainer.get("max_steps", -1) < 0:
-        yield (
-            f"data.streaming=true: {unknown}, and scheduler=cosine has to know the last one; set trainer.max_steps=N,"
-            " or trainer.limit_train_batches=N for epochs of N steps"
-        )
     for key in ("limit_train_batches", "overfit_batches", "val_check_interval"):
         share = trainer.get(key)
         if isinstance(share, float) and share not in (0.0, 1.0):
-            yield f"trainer.{key}={share}: {unknown}; give a number of steps, trainer.{key}=N"
+            yield f"trainer.{key}={share}: {UNKNOWN}; give a number of steps, trainer.{key}=N"
+
+
+def _has_known_steps(node: Mapping[str, Any], trainer: Mapping[str, Any]) -> bool:
+    return not node.get("streaming") or any(trainer.get(key) and isinstance(trainer[key], int) for key in FIXED)
+
+
+def _ending(node: Mapping[str, Any], trainer: Mapping[str, Any], scheduler: Mapping[str, Any]) -> Iterator[str]:
+    """A schedule that goes down to the training's last step, in one that has none."""
+    steps, epochs = trainer.get("max_steps", -1), trainer.get("max_epochs")
+    if scheduler.get(TARGET) != COSINE or trainer.get("fast_dev_run") or steps > 0:
+        return
+    if steps == 0:
+        yield "trainer.max_steps=0: scheduler=cosine needs a step; set trainer.max_steps=N, or scheduler=constant"
+    elif not _has_known_steps(node, trainer):
+        yield (
+            f"data.streaming=true: {UNKNOWN}, and scheduler=cosine has to know the last one; set trainer.max_steps=N,"
+            " or trainer.limit_train_batches=N for epochs of N steps"
+        )
+    elif epochs == -1 or (epochs is None and trainer.get("max_time") is not None):
+        yield (
+            f"trainer.max_epochs={'null' if epochs is None else epochs}: scheduler=cosine has to know the last step;"
+            " set trainer.max_epochs=N or trainer.max_steps=N, or another scheduler=NAME"
+        )

@@ -244,6 +244,22 @@ def test_all_streams_are_restored() -> None:
     assert (random.random(), np.random.rand(), torch.rand(()).item()) == first
 
 
+def test_other_numbers_are_told_of_without_a_place_in_the_source(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    quieten_lightning()
+    fit(tmp_path, max_epochs=1, log_every_n_steps=50)
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    checkpoint = torch.load(last, weights_only=True)
+    checkpoint["randomness"]["states"] *= 2
+    torch.save(checkpoint, last)
+    with caplog.at_level(logging.WARNING, logger="seqtrain"):
+        assert len(fit(tmp_path, ckpt=last, max_epochs=2, log_every_n_steps=50).losses) == 4
+    assert "made by 2 processes and is resumed by 1" in caplog.text
+    assert not [str(warning.message) for warning in recwarn if "processes" in str(warning.message)]
+    assert not [str(warning.message) for warning in recwarn if "logging interval" in str(warning.message)]
+
+
 class Right(Regression):
     """Right in `share` of the cases after two epochs, and never before."""
 

@@ -73,6 +73,8 @@ def test_unknown_key_names_the_nearest_and_all() -> None:
         ("+data.seed=3", "data.seed=3: is given by the program and cannot be set"),
         ("+trainer.callbacks=[]", "trainer.callbacks=[]: is given by the program and cannot be set"),
         ("callbacks.blue.samples=3", "callbacks.blue={'samples': 3}: no such entry; did you mean callbacks.bleu?"),
+        ("callbacks.ema.decay=0.9", "no such entry; it is added by 'callbacks=[default,ema]'. Entries of callbacks: "),
+        ("+callbacks@callbacks.ema=ema", "no such entry; it is added by 'callbacks=[default,ema]'. Entries"),
         ("model.hidden=???", "model.hidden: a value is needed"),
         ("model.hidden=${nope}", "nope"),
         ("~model.hidden.x", "model.hidden.x"),
@@ -88,7 +90,7 @@ def test_unknown_key_names_the_nearest_and_all() -> None:
         ("trainer.enable_checkpointing=false", "cannot be set; without checkpoints: ~callbacks.checkpoint"),
         ("trainer.enable_progress_bar=false", "cannot be set; without it: ~callbacks.progress"),
         ("trainer.barebones=true", "is given by the program and cannot be set"),
-        ("trainer.accelerator=gpus", "trainer.accelerator='gpus': must be one of auto, cpu, gpu, cuda, mps, tpu"),
+        ("trainer.accelerator=gpus", "trainer.accelerator='gpus': must be one of auto, cpu, gpu, cuda, mps"),
         ("trainer.strategy=dpp", "trainer.strategy='dpp': must be one of auto, ddp, "),
         ("trainer.profiler=fast", "trainer.profiler='fast': must be one of simple, advanced, pytorch or null"),
         ("trainer.devices=0", "trainer.devices=0: must be one of auto, -1 or a whole number of at least 1 or "),
@@ -98,11 +100,20 @@ def test_unknown_key_names_the_nearest_and_all() -> None:
         ("trainer.max_time={hour: 1}", "trainer.max_time={'hour': 1}: must be a time as DD:HH:MM:SS"),
         ("trainer.precision=fp16", "trainer.precision='fp16': must be one of 32-true, "),
         ("trainer.deterministic=no", "trainer.deterministic='no': must be true or false or warn or null"),
+        ("trainer.accelerator=tpu", "trainer.accelerator='tpu': must be one of auto, cpu, gpu, cuda, mps"),
+        ("trainer.val_check_interval=0", "trainer.val_check_interval=0: must be a whole number of at least 1 or "),
+        ("trainer.val_check_interval=0.0", "trainer.val_check_interval=0.0: must be "),
+        ("trainer.limit_train_batches=0", "trainer.limit_train_batches=0: must be a whole number of at least 1 or "),
         ("data.vocabulary=7", "data.vocabulary=7: must be a whole number of at least 8"),
     ],
 )
 def test_mistakes(override: str, message: str) -> None:
     assert message in refusal(override)
+
+
+@pytest.mark.parametrize(("chosen", "way"), [("none", "callbacks=ema"), ("[bleu,buckets]", "'callbacks=[...,ema]'")])
+def test_a_callback_is_added_to_those_that_are_chosen(chosen: str, way: str) -> None:
+    assert f"added by {way}. Entries of" in refusal(f"callbacks={chosen}", "callbacks.ema.decay=0.9")
 
 
 def test_a_missing_value_is_asked_for() -> None:

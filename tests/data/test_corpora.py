@@ -265,6 +265,8 @@ def test_ones_own_pairs_in_every_format(tmp_path: Path, end: str) -> None:
         ({"p.parquet": "PAR1 no"}, r"p.parquet is not a Parquet file"),
         ({"p.csv": "a,b\n"}, r"p.csv, of a format that is not known"),
         ({"a.txt": "x\n", "b.txt": "x\n", "c.txt": "x\n"}, r"names 3 files"),
+        ({"a.tsv": "x\ty\n", "b.tsv": "x\ty\n"}, r"2 files, but .*a.tsv has pairs of .*data.streaming=true"),
+        ({"a.txt": "x\n", "b.jsonl.gz": "x\n"}, r"2 files, but .*b.jsonl.gz has pairs of its own"),
         ({"gone.tsv": None}, r"data.train: .*gone.tsv is not there"),
         ({"a.txt.gz": b"\x1f\x8bbroken", "b.txt": "x\n"}, r"a.txt.gz is not a whole gzip file"),
     ],

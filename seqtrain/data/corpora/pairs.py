@@ -84,6 +84,13 @@ class PairFiles:
 
     def _check_files(self, split: Split, paths: Sequence[Path]) -> None:
         hint = FORMATS_HINT.format(split=split)
+        shards = [path for path in paths if file_format(path) in FORMATS]
+        if len(paths) > 1 and shards:
+            several = " Several files of pairs are streamed: set data.streaming=true." if split == "train" else ""
+            raise UserError(
+                f"data.{split} names {len(paths)} files, but {shards[0]} has pairs of its own",
+                f"Give that file alone, or two line-aligned texts.{several}",
+            )
         if len(paths) > 2:
             raise UserError(f"data.{split} names {len(paths)} files", hint)
         if len(paths) == 1 and file_format(paths[0]) not in FORMATS:
