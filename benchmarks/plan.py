@@ -2,6 +2,8 @@
 
     python -m benchmarks.plan parameters=N tokens_per_second=N batch_tokens=N bandwidth=N latency=N [key=value ...]
 
+`batch_tokens` is counted as `tokens_per_second` is, so that it is the seconds of a step times that speed: with
+`train/tokens_per_second` target tokens without padding, not the padded ones of the longer side of `data.batch_tokens`.
 `bandwidth` is that of one process's link, in gigabits a second, `latency` that of a message, in microseconds;
 `bytes=4` of a gradient's number, `spread=0.1` the standard deviation of a step's time over its mean, `overlap=0.6` the
 share of a step behind which communication can hide (the backward pass; 0 where the same cores do both),
@@ -27,7 +29,7 @@ class Plan:
     Attributes:
         parameters: numbers that are trained.
         tokens_per_second: of one process by itself.
-        batch_tokens: tokens of a step of one process; the global batch grows with the number of processes.
+        batch_tokens: of a step of one process, counted in the same way; the global batch grows with the processes.
         bandwidth: Gbit/s of one process's link.
         latency: µs of a message.
         bytes: of a gradient's number.

@@ -190,9 +190,8 @@ def _streamed(node: Mapping[str, Any], trainer: Mapping[str, Any]) -> Iterator[s
         if node[TARGET] == PAIRS and hub is not None:
             yield f"data.hub={hub}: is streamed only; set data.streaming=true"
         return
-    for split in ("train", "val", "test"):
-        if hub is not None and node.get(split) is not None:
-            yield f"data.{split}={node[split]}: all splits are those of data.hub={hub}; leave one of them out"
+    if hub is not None and node.get("train") is not None:
+        yield f"data.train={node['train']}: the training split is that of data.hub={hub}; leave one of them out"
     if _has_known_steps(node, trainer):
         return
     for key in ("limit_train_batches", "overfit_batches", "val_check_interval"):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from seqtrain.data.corpora.base import Corpus
-from seqtrain.data.corpora.pairs import PairFiles
+from seqtrain.data.corpora.pairs import FilesInstead, PairFiles
 from seqtrain.data.corpora.shards import Shard, open_shards
 from seqtrain.data.streamed import StreamedTranslation
 
@@ -21,7 +21,8 @@ class Pairs(StreamedTranslation):
         val: files to validate on.
         test: files that results are reported on; none is allowed.
         hub: data set on the hub whose training split is streamed, in the place of `train`, or a local folder that
-            `datasets.load_dataset` opens; validated and tested is on its splits validation and test.
+            `datasets.load_dataset` opens; validated and tested is on its splits validation and test, unless `val` or
+            `test` name files.
         hub_config: which of its configurations.
         options: those of `StreamedTranslation`.
     """
@@ -43,11 +44,10 @@ class Pairs(StreamedTranslation):
         self.hub, self.hub_config = hub, hub_config
 
     def corpus(self) -> Corpus:
-        """Opens the files that are not streamed, or the splits of the hub's data set that are not."""
-        if self.hub is not None:
-            return self._hub()
+        """Opens the files that are not streamed, and of the hub's data set the splits that no files are named for."""
         files = {split: names for split, names in self.files.items() if split != "train" or not self.streaming}
-        return PairFiles(files=files, source=self.source, target=self.target, cache=self.cache)
+        found = PairFiles(files=files, source=self.source, target=self.target, cache=self.cache)
+        return found if self.hub is None else FilesInstead(found, self._hub())
 
     def shards(self) -> list[Shard]:
         """Opens the files of the stream."""

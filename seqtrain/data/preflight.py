@@ -60,6 +60,7 @@ def _pairs(
     needed: Sequence[str],
     streaming: bool = False,
     hub: str | None = None,
+    hub_config: str | None = None,
     train: str | list[str] | None = None,
     source: str = "source",
     target: str = "target",
@@ -70,7 +71,9 @@ def _pairs(
     if not streaming:
         checked(needed=needed, train=train)
     elif hub is not None:
-        check_hub(hub)
+        checked(needed=[])
+        files = {"val": val, "test": test}
+        check_hub(hub, config=hub_config, needed=[split for split in needed if not files.get(split)])
     else:
         if "train" in needed:
             shards.preflight(train=train, source=source, target=target)

@@ -89,7 +89,7 @@ def refusal(overrides: list[str]) -> str:
             "trainer.max_epochs=null: scheduler=cosine has to",
         ),
         (["trainer.max_steps=0"], "trainer.max_steps=0: scheduler=cosine needs a step"),
-        ([*STREAM, "data.hub=wmt14", "data.val=a.tsv"], "data.val=a.tsv: all splits are those of data.hub=wmt14"),
+        ([*STREAM, "data.hub=wmt14", "data.train=a.tsv"], "data.train=a.tsv: the training split is that of data.hub"),
         ([*STREAM, "trainer.val_check_interval=0.5"], "trainer.val_check_interval=0.5: how many steps an epoch"),
         ([*STREAM, "trainer.limit_train_batches=0.5"], "give a number of steps, trainer.limit_train_batches=N"),
     ],

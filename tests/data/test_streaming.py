@@ -25,6 +25,7 @@ from seqtrain.data.corpora.hub_stream import HubStream
 from seqtrain.data.corpora.shards import Shard, open_shards, shards_digest
 from seqtrain.data.pairs import Pairs
 from seqtrain.data.pools import Pools
+from seqtrain.data.preflight import preflight
 from seqtrain.data.streaming import StreamLoader
 from seqtrain.errors import StreamError, UserError
 from seqtrain.runs.checkpoints import AtomicCheckpointIO, read_checkpoint
@@ -152,6 +153,28 @@ def test_a_column_of_translations_is_looked_into(tmp_path: Path) -> None:
     assert list(hub.read("val")) == PAIRS[:1]
     (shard,) = hub.shards()
     assert [shard.pair(raw, 1) for raw, _ in shard.read(100, ())] == PAIRS[100:]
+
+
+def test_a_data_set_of_the_hub_is_validated_on_a_file_where_it_has_no_such_split(tmp_path: Path) -> None:
+    hub, file = tmp_path / "hub", tmp_path / "val.tsv"
+    hub.mkdir()
+    write(hub / "train", "jsonl")
+    file.write_text("a\tb\n")
+    asked = {"_target_": "seqtrain.data.pairs.Pairs", "streaming": True, "hub": str(hub)}
+    with pytest.raises(UserError, match=r"has no split 'validation'\n .* data\.val=FILE"):
+        preflight(asked)
+    with pytest.raises(UserError, match=r"val\.jsonl is not there"):
+        preflight({**asked, "val": str(hub / "val.jsonl")})
+    preflight({**asked, "val": str(file)})
+    options = {"tokenizer": "char", "streaming": True, "cache": str(tmp_path / "cache"), "seed": 1}
+    for name, row in {"validation": {"source": "c", "target": "d"}, "test": {"source": "e", "target": "f"}}.items():
+        (hub / name).mkdir()
+        (hub / name / "0.jsonl").write_text(json.dumps(row))
+    preflight(asked, needed=("train", "val", "test"))
+    data = Pairs(hub=str(hub), val=str(file), **options)
+    data.setup()
+    assert (list(data.sources("val")), list(data.references("test"))) == (["a"], ["f"])
+    assert sum(len(batch.index) for batch in data.train_dataloader()) == TOTAL
 
 
 def test_every_pair_once_an_epoch_in_another_order(shards: list[Shard]) -> None:

@@ -1,6 +1,6 @@
 """Sentence pairs of a data set of the Hugging Face hub, read as they come: nothing is kept on disk."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,10 +116,25 @@ class HubShard:
         return zip(some[source], some[target], strict=True)
 
 
-def check_hub(hub: str) -> None:
-    """Raises the `UserError` that opening the data set would end in, where that shows in two seconds."""
+def check_hub(hub: str, *, config: str | None, needed: Iterable[Split]) -> None:
+    """Checks what shows of a data set in seconds.
+
+    Args:
+        hub: name on the hub, or a local folder.
+        config: which of its configurations.
+        needed: splits that it must have, but for the training split; without any it is not opened.
+
+    Raises:
+        UserError: it is not there, cannot be opened, or lacks a split.
+    """
     if not Path(hub).exists() and (reason := reachable(hub)):
         raise UserError(f"data.hub={hub}: there is no such folder, and the hub cannot be reached ({reason})", HINT)
+    if wanted := [split for split in needed if split != "train"]:
+        there = HubStream(hub=hub, config=config, source="", target="").splits
+        for split in wanted:
+            if split not in there:
+                message = f"data.hub={hub} has no split {HUB_SPLITS[split]!r}"
+                raise UserError(message, f"Keep some pairs for it in a file: data.{split}=FILE.")
 
 
 def _explained(hub: str, open_it: Callable[[], Any]) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seqtrain.data.corpora.base import SPLITS, Pair, Split, digest_of
+from seqtrain.data.corpora.base import SPLITS, Corpus, Pair, Split, digest_of
 from seqtrain.data.corpora.digests import file_digest
 from seqtrain.data.lines import aligned, empty_side, is_blank, lines_of, no_file, shown
 from seqtrain.errors import UserError
@@ -101,6 +101,34 @@ class PairFiles:
                 raise UserError(f"data.{split}: {path} {what}", "Relative paths start where the command runs.")
             if not path.stat().st_size:
                 raise UserError(f"{path} is empty", "It must hold one sentence or pair a line.")
+
+
+class FilesInstead:
+    """A corpus of which the splits that files are named for are those of the files.
+
+    Args:
+        files: what takes its place.
+        corpus: where the other splits come from.
+    """
+
+    def __init__(self, files: PairFiles, corpus: Corpus) -> None:
+        self._files, self._corpus = files, corpus
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits of either."""
+        return tuple(split for split in SPLITS if split in (*self._files.splits, *self._corpus.splits))
+
+    def digest(self, split: Split) -> str:
+        """That of the split where it is."""
+        return self._of(split).digest(split)
+
+    def read(self, split: Split) -> Iterator[Pair]:
+        """The pairs of the split where it is."""
+        return self._of(split).read(split)
+
+    def _of(self, split: Split) -> Corpus:
+        return self._files if split in self._files.splits else self._corpus
 
 
 def preflight(
