@@ -275,7 +275,7 @@ def _fit(trainer: pl.Trainer, model: SequenceModel, data: Any, record: Run, chec
         with contextlib.suppress(UserError):
             if trainer.is_global_zero:
                 before = record.manifest.get("training_seconds") or 0.0
-                record.write_manifest(training_seconds=round(before + time.monotonic() - begun, 1))
+                record.write_manifest(training_seconds=round(before + time.monotonic() - begun, 3))
 
 
 def _is_first() -> bool:

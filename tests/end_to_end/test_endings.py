@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.end_to_end.conftest import Seqtrain, manifest, message, metrics
+from tests.end_to_end.warm import halting
 
 TIMING = ("train/tokens_per_second", "train/data_share")
 
@@ -32,12 +33,11 @@ def untimed(run: Path) -> list[dict[str, Any]]:
 
 def test_stopped_and_gone_on_with_is_the_same_run(seqtrain: Seqtrain, trained: Path) -> None:
     run = seqtrain.folder / "run"
-    process = begun(seqtrain, run, "trainer.max_epochs=3", steps=30)
-    process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=120)
-    assert process.returncode == 1, error
-    assert b"Traceback" not in error + out
-    assert b"resume=" in error
+    words = [*seqtrain.tiny, "trainer.max_epochs=3", "hydra.run.dir=run"]
+    process = seqtrain.begin(*words, **halting(seqtrain.folder))
+    with process.halted():
+        process.send_signal(signal.SIGINT)
+    assert "resume=" in message(process.wait(), 1)
     assert manifest(run)["status"] == "interrupted"
     assert (run / "checkpoints" / "last.ckpt").exists()
     done = seqtrain("resume=run")

@@ -12,7 +12,7 @@ from seqtrain.errors import GO_ON_LATER
 from seqtrain.runs.checkpoints import read_checkpoint
 from seqtrain.runs.wandb_offline import find, read
 from tests.end_to_end.conftest import Seqtrain, manifest, message, metrics
-from tests.end_to_end.warm import Started
+from tests.end_to_end.warm import Started, halting
 
 LONG = "trainer.max_epochs=500"
 
@@ -116,10 +116,11 @@ def test_wandb_goes_and_the_training_goes_on(seqtrain: Seqtrain, trained: Path) 
     run = seqtrain.folder / "run"
     nobody = {"WANDB_MODE": None, "WANDB_API_KEY": "x" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}
     nobody |= {"WANDB_SERVICE": "3-999-unix-/nowhere/socket"}
+    nobody |= halting(seqtrain.folder)
     process = seqtrain.begin(*seqtrain.tiny, "trainer.max_epochs=3", "logger=wandb", "hydra.run.dir=run", **nobody)
-    logged(run, process)
-    (service,) = children(process.pid, "wandb-core")
-    os.kill(service, signal.SIGKILL)
+    with process.halted():
+        (service,) = children(process.pid, "wandb-core")
+        os.kill(service, signal.SIGKILL)
     done = process.wait()
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -142,10 +143,10 @@ def test_data_that_goes_in_the_middle_is_not_missed(seqtrain: Seqtrain) -> None:
     ]
     files = [f"data.{split}=data/{split}.tsv" for split in ("train", "val", "test")]
     words = [*tiny, "data=pairs", *files, f"data.cache={cache}", "trainer.max_epochs=2", "hydra.run.dir=run"]
-    process = seqtrain.begin(*words)
-    logged(run, process)
-    shutil.rmtree(folder)
-    shutil.rmtree(cache)
+    process = seqtrain.begin(*words, **halting(seqtrain.folder))
+    with process.halted():
+        shutil.rmtree(folder)
+        shutil.rmtree(cache)
     done = process.wait()
     assert done.returncode == 0, done.stderr
     assert manifest(run)["results"]["test/nll"] > 0

@@ -2,9 +2,7 @@
 
 import shutil
 import signal
-import time
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from seqtrain.data.captions import drawn
 from seqtrain.runs.checkpoints import read_checkpoint
 from tests.end_to_end.conftest import Seqtrain, manifest, message, metrics
 from tests.end_to_end.same import assert_same
-from tests.end_to_end.warm import Started
+from tests.end_to_end.warm import Started, halting
 from tests.processes import ROOT
 
 DATA = {
@@ -59,35 +57,35 @@ def words(model: str, task: str, number: int) -> list[str]:
     return " ".join([f"model={model}", *data, *sizes, VARIANTS[number % len(VARIANTS)], COMMON]).split()
 
 
-def caught_in_the_middle(processes: Sequence[Started], run: Path, copy: Path) -> None:
+def caught_in_the_middle(process: Started, run: Path, copy: Path) -> None:
     """A copy of a run's directory as it is if its processes are killed in the middle of the second epoch.
 
-    They stand still while it is copied, and then go on: what the run would have been is the same run.
+    The first one stands still whenever it is about to write its last checkpoint, and goes on when the copy is made:
+    what the run would have been is the same run.
     """
-    deadline, log = time.monotonic() + 120, run / "metrics.jsonl"
-    while True:
-        assert all(process.running for process in processes), [process.wait().stderr for process in processes]
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-        if not log.exists() or log.read_bytes().count(b'"epoch": 1,') < 4:
-            continue
-        for process in processes:
-            process.send_signal(signal.SIGSTOP)
-        shutil.copytree(run, copy)
-        found = read_checkpoint(copy / "checkpoints" / "last.ckpt")
-        for process in processes:
+    with process.halted():
+        while not copied_in_the_middle(run, copy):
             process.send_signal(signal.SIGCONT)
-        if found["epoch"] == 1 and not found["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]:
-            return
-        shutil.rmtree(copy)
+            process.wait_for_halt()
+
+
+def copied_in_the_middle(run: Path, copy: Path) -> bool:
+    if (run / "metrics.jsonl").read_bytes().count(b'"epoch": 1,') < 4:
+        return False
+    shutil.copytree(run, copy)
+    last = read_checkpoint(copy / "checkpoints" / "last.ckpt")
+    if last["epoch"] == 1 and not last["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]:
+        return True
+    shutil.rmtree(copy)
+    return False
 
 
 @pytest.mark.parametrize(("model", "task"), examples())
 def test_every_model_goes_on_bit_for_bit(seqtrain: Seqtrain, model: str, task: str) -> None:
     asked = words(model, task, [name for name, _ in examples()].index(model))
     cache = [f"data.cache={seqtrain.cache}"] if task == "translation" else []
-    process = seqtrain.begin(*asked, *cache, "hydra.run.dir=whole")
-    caught_in_the_middle([process], seqtrain.folder / "whole", seqtrain.folder / "killed")
+    process = seqtrain.begin(*asked, *cache, "hydra.run.dir=whole", **halting(seqtrain.folder))
+    caught_in_the_middle(process, seqtrain.folder / "whole", seqtrain.folder / "killed")
     done, resumed = process.wait(), seqtrain("resume=killed")
     assert (done.returncode, resumed.returncode) == (0, 0), done.stderr + resumed.stderr
     assert_same(seqtrain.folder / "whole", seqtrain.folder / "killed")
@@ -97,9 +95,9 @@ def test_two_ranks_go_on_bit_for_bit(seqtrain: Seqtrain) -> None:
     """Each with its share of the text and its own state of the network; a damaged checkpoint is passed over by both."""
     text = ["data.size=14000", "data.val_share=0.3", "data.test_share=0.3"]  # which fills two streams of each
     asked = [*words("lstm", "transduction", 0), *text]
-    processes = seqtrain.ranks(*asked, "hydra.run.dir=whole")
     killed = seqtrain.folder / "killed"
-    caught_in_the_middle(processes, seqtrain.folder / "whole", killed)
+    processes = seqtrain.ranks(*asked, "hydra.run.dir=whole", **halting(seqtrain.folder))
+    caught_in_the_middle(processes[0], seqtrain.folder / "whole", killed)
     assert [process.wait().returncode for process in processes] == [0, 0]
     last = killed / "checkpoints" / "last.ckpt"
     content = bytearray(last.read_bytes())
@@ -147,15 +145,12 @@ def test_from_an_earlier_checkpoint_a_run_never_goes_back_to_what_came_after_it(
     # As if an earlier epoch had been the best one.
     (folder / "previous.ckpt").replace(folder / "best.ckpt")
     assert read_checkpoint(folder / "best.ckpt")["global_step"] < last
-    process = seqtrain.begin("resume=run/checkpoints/best.ckpt", "trainer.max_epochs=500")
-    deadline = time.monotonic() + 120
-    while not (folder / "last.ckpt.superseded").exists():
-        assert process.running, process.wait()
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    process = seqtrain.begin("resume=run/checkpoints/best.ckpt", **halting(seqtrain.folder))
+    process.wait_for_halt()  # before it has saved anything
+    assert (folder / "last.ckpt.superseded").exists()
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = seqtrain("resume=run", "trainer.max_epochs=3")
+    done = seqtrain("resume=run")
     assert done.returncode == 0, done.stderr
     assert [line["step"] for line in metrics(own) if "train/loss" in line] == list(range(last))
 
