@@ -106,7 +106,7 @@ class Checkpoints(ModelCheckpoint):
     def _drop_what_came_later(self, trainer: pl.Trainer) -> None:
         """On a resumed run: has loggers drop what was logged after the checkpoint, and sets later checkpoints aside."""
         step, self._resumed_step = self._resumed_step, None
-        if step is None:
+        if step is None or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         last = Path(str(self.dirpath), LAST)
         if trainer.is_global_zero and str(trainer.ckpt_path) != str(last):  # behind which there is nothing

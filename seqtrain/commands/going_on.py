@@ -8,9 +8,15 @@ from torch.optim.lr_scheduler import LambdaLR
 from seqtrain.errors import UserError
 
 KEY = "schedule"
-"""Where a checkpoint has the kind of the schedule, and the rates that the optimizer was given."""
+"""Where a checkpoint has the kinds of optimizer and schedule, and the rates that the optimizer was given."""
 SCHEDULED = {"params", "lr", "initial_lr"}
 """Of an optimizer's group, what is no setting of it, or is set by a schedule."""
+AVERAGED = "swa_lr"
+"""What Lightning's StochasticWeightAveraging adds to a group once it averages; rates are its own from then on."""
+STATE_OF = ("amsgrad", "centered")
+"""Settings that need something to be kept from the first step on."""
+SHAPE = ("patience", "factor", "min_lrs", "threshold", "threshold_mode", "cooldown")
+"""What decides, of a schedule that goes by a metric, how it goes on; its state has these too."""
 
 
 class GoingOn(pl.Callback):
@@ -33,7 +39,8 @@ class GoingOn(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Adds what the next part of the training compares."""
-        checkpoint[KEY] = {"kind": _kind(trainer), "rates": list(self._rates)}
+        optimizers = [type(optimizer).__name__ for optimizer in trainer.optimizers]
+        checkpoint[KEY] = {"kind": _kind(trainer), "rates": list(self._rates), "optimizers": optimizers}
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Changes what is about to be loaded.
@@ -48,19 +55,21 @@ class GoingOn(pl.Callback):
         if not loaded:
             return
         _refuse_later(loaded, trainer)
+        before = loaded.get(KEY, {})
         kept = [group for content in loaded["optimizer_states"] for group in content["param_groups"]]
+        _refuse_others(trainer, kept, before.get("optimizers"))
         for own, other in zip(_groups(trainer.optimizers), kept, strict=True):
-            if other.keys() - own.keys() - SCHEDULED:
-                raise UserError(
-                    "the checkpoint is of a training with another optimizer: what it kept is no use to this one",
-                    "Go on with the optimizer that the run was begun with: leave optimizer= out.",
-                )
             other.update({name: own[name] for name in own.keys() - SCHEDULED})
-        before = loaded.get(KEY, {"kind": _kind(trainer), "rates": self._rates})
-        self._before = before["rates"]
-        self._fresh = before["kind"] != _kind(trainer)
+        if any(AVERAGED in group for group in kept):
+            self._resumed = False
+            return
+        self._before = before.get("rates", self._rates)
+        self._fresh = before.get("kind", _kind(trainer)) != _kind(trainer)
         if self._fresh:
             loaded["lr_schedulers"] = []
+        for config, state in zip(trainer.lr_scheduler_configs, loaded["lr_schedulers"], strict=False):
+            if config.reduce_on_plateau:
+                state.update({name: getattr(config.scheduler, name) for name in SHAPE})
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Sets the rates; those of the checkpoint have been loaded by now."""
@@ -94,7 +103,37 @@ def _groups(optimizers: list[Any]) -> list[dict[str, Any]]:
 
 def _kind(trainer: pl.Trainer) -> str:
     """What must be the same for the state of a schedule to mean the same."""
-    return " ".join(f"{type(found.scheduler).__name__} {found.interval}" for found in trainer.lr_scheduler_configs)
+    return ", ".join(
+        f"{type(found.scheduler).__name__} by {found.interval} {found.monitor} {getattr(found.scheduler, 'mode', None)}"
+        for found in trainer.lr_scheduler_configs
+    )
+
+
+def _refuse_others(trainer: pl.Trainer, kept: list[dict[str, Any]], names: list[str] | None) -> None:
+    """Refuses what an optimizer has kept that is of no use to the one that is asked for.
+
+    Args:
+        trainer: with its optimizers.
+        kept: the groups of the checkpoint.
+        names: the classes of its optimizers, if it has them.
+    """
+    own = _groups(trainer.optimizers)
+    asked = [type(optimizer).__name__ for optimizer in trainer.optimizers]
+    same = [name.rstrip("W") for name in names or asked] == [name.rstrip("W") for name in asked]  # Adam and AdamW
+    known = SCHEDULED | {AVERAGED}
+    if not same or any(other.keys() - group.keys() - known for group, other in zip(own, kept, strict=True)):
+        raise UserError(
+            f"the checkpoint is of a training with another optimizer: what it kept is of no use to {', '.join(asked)}",
+            "Go on with the optimizer that the run was begun with: leave optimizer= out.",
+        )
+    for group, other in zip(own, kept, strict=True):
+        # SGD begins to keep its momentum whenever it is told to.
+        for name in (*STATE_OF, *(["momentum"] if "RMSprop" in asked else [])):
+            if group.get(name) and not other.get(name):
+                raise UserError(
+                    f"optimizer.{name}={group[name]}: needs what the run's optimizer has not kept so far",
+                    f"Go on with optimizer.{name}={other.get(name)}, or begin a run with it.",
+                )
 
 
 def _refuse_later(loaded: dict[str, Any], trainer: pl.Trainer) -> None:

@@ -179,7 +179,8 @@ class Run:
         self._write(manifest)
         if isinstance(manifest.get("config"), dict):
             write_text(self.config_path, OmegaConf.to_yaml(OmegaConf.create(manifest["config"])))
-        write_text(self.overrides_path, OmegaConf.to_yaml(OmegaConf.create(list(manifest.get("overrides") or []))))
+        if isinstance(manifest.get("overrides"), list):
+            write_text(self.overrides_path, OmegaConf.to_yaml(OmegaConf.create(manifest["overrides"])))
 
     def _environment(self, name: str) -> dict[str, Any]:
         """The environment; what the code differs in from its commit is written to a file of that name."""

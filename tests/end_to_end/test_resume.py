@@ -131,6 +131,10 @@ def test_what_cannot_be_gone_on_with_leaves_the_run_as_it_was(seqtrain: Seqtrain
         ("model.hidden=20",): "the checkpoint does not fit the model",
         ("trainer.max_epochs=2",): "trainer.max_epochs=2: the run has had 3 epochs at its checkpoint",
         ("optimizer=sgd", "trainer.max_epochs=4"): "of a training with another optimizer",
+        (
+            "+optimizer.amsgrad=true",
+            "trainer.max_epochs=4",
+        ): "optimizer.amsgrad=True: needs what",
     }.items():
         assert said in message(seqtrain("resume=run", *words), 2)
         assert {file: file.read_bytes() for file in files} == files

@@ -34,6 +34,7 @@ class HubStream:
 
         datasets.disable_progress_bars()
         self.hub, self.names = hub, (source, target)
+        self._digests: dict[Split, str] = {}
         self._builder = _explained(hub, lambda: datasets.load_dataset_builder(hub, name=config))
         self._files = getattr(self._builder.config, "data_files", None) or {}
 
@@ -51,8 +52,10 @@ class HubStream:
         return [HubShard(rows.shard(num_shards=number, index=k), name, self.names) for k, name in enumerate(names)]
 
     def digest(self, split: Split) -> str:
-        """sha256 of the split's text."""
-        return digest_of(side.encode() for pair in self.read(split) for side in pair)
+        """sha256 of the split's text, which is read for it once."""
+        if split not in self._digests:
+            self._digests[split] = digest_of(side.encode() for pair in self.read(split) for side in pair)
+        return self._digests[split]
 
     def read(self, split: Split) -> Iterator[Pair]:
         """The pairs of a split, in its order."""
