@@ -39,8 +39,7 @@ class GoingOn(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Adds what the next part of the training compares."""
-        optimizers = [type(optimizer).__name__ for optimizer in trainer.optimizers]
-        checkpoint[KEY] = {"kind": _kind(trainer), "rates": list(self._rates), "optimizers": optimizers}
+        checkpoint[KEY] = {"kind": _kind(trainer), "rates": list(self._rates), "optimizers": _names(trainer)}
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Changes what is about to be loaded.
@@ -101,6 +100,10 @@ def _groups(optimizers: list[Any]) -> list[dict[str, Any]]:
     return [group for optimizer in optimizers for group in optimizer.param_groups]
 
 
+def _names(trainer: pl.Trainer) -> list[str]:
+    return [type(optimizer).__name__ for optimizer in trainer.optimizers]
+
+
 def _kind(trainer: pl.Trainer) -> str:
     """What must be the same for the state of a schedule to mean the same."""
     return ", ".join(
@@ -118,7 +121,7 @@ def _refuse_others(trainer: pl.Trainer, kept: list[dict[str, Any]], names: list[
         names: the classes of its optimizers, if it has them.
     """
     own = _groups(trainer.optimizers)
-    asked = [type(optimizer).__name__ for optimizer in trainer.optimizers]
+    asked = _names(trainer)
     same = [name.rstrip("W") for name in names or asked] == [name.rstrip("W") for name in asked]  # Adam and AdamW
     known = SCHEDULED | {AVERAGED}
     if not same or any(other.keys() - group.keys() - known for group, other in zip(own, kept, strict=True)):

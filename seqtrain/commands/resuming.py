@@ -6,6 +6,7 @@ from typing import Any
 
 from seqtrain.config.directories import AUTO, find_resumed
 from seqtrain.runs.checkpoints import newest_good
+from seqtrain.runs.drift import CONTENT
 from seqtrain.runs.record import Run
 
 log = logging.getLogger(__name__)
@@ -54,4 +55,4 @@ def other_text(record: Run, data: Any) -> dict[str, str]:
             "The data of the split %s are not those that the run has had so far: results differ in them, too.",
             split,
         )
-    return {f"data.splits.{split}": digest for split, digest in other.items()}
+    return {f"{CONTENT}{split}": digest for split, digest in other.items()}

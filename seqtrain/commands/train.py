@@ -78,8 +78,8 @@ def run(
     if look_at is not None:
         look_at(data)
     origin = {"choices": choices, "parent": parent or parent_of(checkpoint, directory)}
-    anew = Run.exists(directory) and checkpoint is None
-    before = Run(directory).manifest if Run.exists(directory) and checkpoint is not None else None
+    there = Run.exists(directory)
+    before = Run(directory).manifest if there and checkpoint is not None else None
     record = begin(config, directory, data, resumed=checkpoint is not None, overrides=overrides, **origin)
     loggers: list[Any] = []
     going_on = GoingOn()
@@ -87,7 +87,7 @@ def run(
     with ended_by_signals(ended):
         try:
             loggers = build_loggers(config, directory)
-            if anew:  # the run had not saved a checkpoint yet
+            if there and checkpoint is None:  # the run had not saved one yet
                 rewind(loggers, 0)
             results = fit_and_test(config, record, data, loggers, going_on, checkpoint, damaged)
             ended.over = True  # within the block, or a signal after it would be nobody's

@@ -97,7 +97,7 @@ class HubShard:
             raise
         except Exception as error:  # the library raises what its many formats and transports do
             message = f"{self.name}, in one of the {ROWS_AT_ONCE} rows behind row {done}: {_reason(error)}"
-            raise UserError(f"{message}", "Mend the row, or fetch the file again.") from error
+            raise UserError(message, "Mend the row, or fetch the file again.") from error
 
     def pair(self, raw: Raw, number: int) -> Pair:
         """Refuses what is no text."""
